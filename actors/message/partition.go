@@ -1,0 +1,95 @@
+package message
+
+import "github.com/troupe-broker/troupe/actors/message/setting"
+
+// Leadership tells a partition's replica its part: who leads in which epoch, who keeps copies, who is in sync.
+// The broker actor sends it when the replica is started and whenever the image changes it.
+type Leadership struct {
+	Name           string // the topic's name, for logs and errors
+	Leader         NodeID
+	LeaderEpoch    int32 // rises with every change of leader and every unclean restart
+	PartitionEpoch int32 // rises with every change of the partition's record
+	Replicas       []NodeID
+	ISR            []NodeID
+	Config         setting.Topic
+	Internal       bool // of an internal topic: clients may not write
+}
+
+// Deleted tells a replica that its topic is gone: answer everybody, delete the files, stop.
+type Deleted struct{}
+
+// Append asks the leader to append one record batch.
+//
+// Batch is exactly one v2 batch that the door has checked in full: magic, length, CRC, offset deltas, count. The
+// partition sets base offset and leader epoch in place, so the bytes are the partition's alone until it answers; when
+// it has answered nobody else looks at them and the asker may reuse the memory.
+type Append struct {
+	Batch        []byte
+	Acks         int16 // -1 all in-sync replicas, 1 leader, 0 nobody waits (an Appended is sent all the same)
+	MaxTimestamp int64 // of the batch's records, milliseconds since 1970; -1 none
+	FromClient   bool  // refused on internal topics
+	Verified     bool  // transaction version 2: a first sequence other than 0 is refused (KIP-890)
+	Trace        Trace
+}
+
+// Appended answers Append.
+type Appended struct {
+	Code          Code
+	Message       string // for people; empty on success
+	BaseOffset    int64  // -1 on error
+	LogAppendTime int64  // milliseconds; -1 on CreateTime topics
+	LogStart      int64
+	Leader        NodeID // on NotLeaderOrFollower: who leads, as far as known
+	LeaderEpoch   int32
+	RecordErrors  []RecordError
+}
+
+// RecordError says which record of a refused batch is at fault (KIP-467).
+type RecordError struct {
+	Index   int32 // from 0, within the batch
+	Message string
+}
+
+// Await asks to be told (Progressed) once the partition's published view is no longer the one with this high watermark
+// and log start, or leadership changes, or the partition goes. It is answered at once when that is so already, and it
+// makes a replica that has not yet opened its log open it. HighWatermark -1 asks only for that: the answer comes as
+// soon as a view is published.
+type Await struct {
+	HighWatermark int64
+	LogStart      int64
+	LeaderEpoch   int32
+}
+
+// Progressed answers Await: look at the view again. Code is not OK when there is no view to look at.
+type Progressed struct{ Code Code }
+
+// Forget withdraws an Await of the sender (a connection that closes).
+type Forget struct{}
+
+// DeleteRecords asks the leader to move the log start up to Offset; -1 means the high watermark.
+type DeleteRecords struct{ Offset int64 }
+
+// RecordsDeleted answers DeleteRecords.
+type RecordsDeleted struct {
+	Code         Code
+	LowWatermark int64 // the new log start; -1 on error
+}
+
+// DescribeProducers asks for the idempotent and transactional producers that a partition remembers.
+type DescribeProducers struct{}
+
+// ProducersDescribed answers DescribeProducers.
+type ProducersDescribed struct {
+	Code      Code
+	Producers []ProducerState
+}
+
+// ProducerState is what one partition knows of one producer (KIP-664).
+type ProducerState struct {
+	ID               int64
+	Epoch            int16
+	LastSequence     int32
+	LastTimestamp    int64 // milliseconds
+	CoordinatorEpoch int32 // -1 before the first marker
+	TxnStart         int64 // -1: no open transaction
+}
