@@ -228,3 +228,12 @@ type BrokerRegistered struct {
 // ImageApplied is the broker actor's word to its node's controller: the published image has this index and its
 // partitions serve.
 type ImageApplied struct{ Index int64 }
+
+// ImageChanged is the controller's word to its node's broker actor: there is a newer image. The broker publishes it,
+// starts, tells and stops partitions, and answers ImageApplied.
+type ImageChanged struct {
+	Index int64
+	Image any // *image.Image
+	// Changes are what is new, oldest first ([]image.Change); nil says nothing about it: everything has to be looked at.
+	Changes any
+}

@@ -7,6 +7,7 @@ package image
 import (
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -164,7 +165,7 @@ func (i *Image) Offline(nodes []message.NodeID) []message.NodeID {
 	return down
 }
 
-// Config are a resource's overrides, in the order of their names; nil if it has none. A broker with the empty name is
+// Config are a resource's overrides; nil if it has none. A broker with the empty name is
 // the cluster-wide default of all brokers.
 func (i *Image) Config(kind message.ResourceKind, name string) Overrides {
 	o, _ := i.configs.Get(configKey(kind, name))
@@ -180,6 +181,9 @@ func (i *Image) Configured(kind message.ResourceKind) iter.Seq2[string, Override
 		})
 	}
 }
+
+// BrokerName is how the configs of a node are named: its number in decimal.
+func BrokerName(n message.NodeID) string { return strconv.Itoa(int(n)) }
 
 func configKey(kind message.ResourceKind, name string) string { return string([]byte{byte(kind)}) + name }
 
