@@ -1,6 +1,9 @@
 package setting
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Topic is the effective configuration of one topic: the topic's own overrides over the broker's defaults, parsed.
 // Field by field as in Kafka's topic configs; durations of -1 ms mean for ever (Forever).
@@ -32,4 +35,40 @@ type Topic struct {
 	Fsync bool
 	// ProducerExpiry is the broker's producer.id.expiration.ms.
 	ProducerExpiry time.Duration
+}
+
+// TopicFrom resolves a topic's overrides over a broker's layers. Values are taken to have been checked.
+func TopicFrom(own map[string]string, l Layers) Topic {
+	text := func(name string) string { return l.value(OfTopic, name, own) }
+	num := func(name string) int64 { return number(text(name)) }
+	policy := Elements(text("cleanup.policy"))
+	return Topic{
+		CleanupCompact:           slices.Contains(policy, "compact"),
+		CleanupDelete:            slices.Contains(policy, "delete"),
+		RetentionMillis:          num("retention.ms"),
+		RetentionBytes:           num("retention.bytes"),
+		SegmentBytes:             num("segment.bytes"),
+		SegmentMillis:            num("segment.ms"),
+		SegmentJitterMillis:      num("segment.jitter.ms"),
+		MaxMessageBytes:          int32(num("max.message.bytes")),
+		MinInsyncReplicas:        int32(num("min.insync.replicas")),
+		LogAppendTime:            text("message.timestamp.type") == "LogAppendTime",
+		TimestampBeforeMaxMillis: num("message.timestamp.before.max.ms"),
+		TimestampAfterMaxMillis:  num("message.timestamp.after.max.ms"),
+		Compression:              text("compression.type"),
+		GzipLevel:                int(num("compression.gzip.level")),
+		Lz4Level:                 int(num("compression.lz4.level")),
+		ZstdLevel:                int(num("compression.zstd.level")),
+		UncleanElection:          truth(text("unclean.leader.election.enable")),
+		FlushMessages:            num("flush.messages"),
+		FlushMillis:              num("flush.ms"),
+		IndexIntervalBytes:       int32(num("index.interval.bytes")),
+		FileDeleteDelayMillis:    num("file.delete.delay.ms"),
+		DeleteRetentionMillis:    num("delete.retention.ms"),
+		MinCleanableDirtyRatio:   fraction(text("min.cleanable.dirty.ratio")),
+		MinCompactionLagMillis:   num("min.compaction.lag.ms"),
+		MaxCompactionLagMillis:   num("max.compaction.lag.ms"),
+		Fsync:                    text("durability") != "replicated",
+		ProducerExpiry:           l.Millis("producer.id.expiration.ms"),
+	}
 }

@@ -1,0 +1,58 @@
+package setting
+
+// brokerTransactions are for transactions and their log.
+var brokerTransactions = []Setting{
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Min: 1, MinSet: true, Idle: true,
+		Sentence: "The longest transaction timeout that a producer may ask for."},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: week, Min: 1, MinSet: true, Idle: true,
+		Sentence: "How long a transactional id that is not used is remembered."},
+	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How often transactions that took too long are looked for."},
+	{Name: "transaction.remove.expired.transaction.cleanup.interval.ms", Type: Int, Default: "3600000", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How often transactional ids to forget are looked for."},
+	{Name: "transaction.state.log.num.partitions", Type: Int, Default: "50", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How many partitions the topic of transactions gets when it is made."},
+	{Name: "transaction.state.log.replication.factor", Type: Short, Default: "3", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How many replicas the topic of transactions gets, as far as there are brokers."},
+	{Name: "transaction.state.log.min.isr", Type: Int, Default: "2", Min: 1, MinSet: true, Idle: true,
+		Sentence: "min.insync.replicas of the topic of transactions, as far as there are brokers."},
+	{Name: "transaction.state.log.segment.bytes", Type: Int, Default: "104857600", Min: 1, MinSet: true, Idle: true,
+		Sentence: "The size of the topic of transactions' segments."},
+	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true", Dynamic: ClusterWide, Idle: true,
+		Sentence: "Whether a partition checks that a transaction it is to take part in is open."},
+	{Name: "transaction.two.phase.commit.enable", Type: Boolean, Default: "false", Idle: true,
+		Sentence: "Whether producers may leave their transactions open for an outside coordinator."},
+	{Name: "share.coordinator.state.topic.num.partitions", Type: Int, Default: "50", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How many partitions the topic of share groups' state gets when it is made."},
+	{Name: "share.coordinator.state.topic.replication.factor", Type: Short, Default: "3", Min: 1, MinSet: true, Idle: true,
+		Sentence: "How many replicas the topic of share groups' state gets, as far as there are brokers."},
+	{Name: "share.coordinator.state.topic.min.isr", Type: Short, Default: "2", Min: 1, MinSet: true, Idle: true,
+		Sentence: "min.insync.replicas of the topic of share groups' state, as far as there are brokers."},
+}
+
+// brokerSecurity are for authentication and authorisation, which are not there yet: a value other than the default is
+// refused by package node rather than ignored.
+var brokerSecurity = []Setting{
+	{Name: "authorizer.class.name", Type: String, Default: "",
+		Sentence: "org.apache.kafka.metadata.authorizer.StandardAuthorizer switches access control lists on."},
+	{Name: "super.users", Type: List, Default: "", Idle: true,
+		Sentence: "Who may do everything: User:NAME, separated by semicolons."},
+	{Name: "allow.everyone.if.no.acl.found", Type: Boolean, Default: "false", Idle: true,
+		Sentence: "Whether what no access control list names is allowed to everybody."},
+	{Name: "sasl.enabled.mechanisms", Type: List, Default: "GSSAPI", Dynamic: PerBroker, Idle: true,
+		Sentence: "How clients may prove who they are."},
+	{Name: "connections.max.reauth.ms", Type: Long, Default: "0", Idle: true,
+		Sentence: "After how long clients have to prove again who they are; 0 is never."},
+	{Name: "ssl.client.auth", Type: String, Default: "none", Valid: []string{"required", "requested", "none"}, Dynamic: PerBroker, Idle: true,
+		Sentence: "Whether clients must show a certificate."},
+	{Name: "ssl.keystore.location", Type: String, Null: true, Dynamic: PerBroker, Idle: true, Sentence: "The file with the broker's key and certificate."},
+	{Name: "ssl.keystore.type", Type: String, Default: "JKS", Dynamic: PerBroker, Idle: true, Sentence: "The kind of that file."},
+	{Name: "ssl.keystore.password", Type: Password, Null: true, Dynamic: PerBroker, Idle: true, Sentence: "The password of that file."},
+	{Name: "ssl.key.password", Type: Password, Null: true, Dynamic: PerBroker, Idle: true, Sentence: "The password of the key in it."},
+	{Name: "ssl.truststore.location", Type: String, Null: true, Dynamic: PerBroker, Idle: true, Sentence: "The file with the certificates that are trusted."},
+	{Name: "ssl.truststore.type", Type: String, Default: "JKS", Dynamic: PerBroker, Idle: true, Sentence: "The kind of that file."},
+	{Name: "ssl.truststore.password", Type: Password, Null: true, Dynamic: PerBroker, Idle: true, Sentence: "The password of that file."},
+	{Name: "delegation.token.secret.key", Type: Password, Null: true, Idle: true, Sentence: "The key that delegation tokens are signed with."},
+	{Name: "delegation.token.max.lifetime.ms", Type: Long, Default: week, Min: 1, MinSet: true, Idle: true, Sentence: "How long a delegation token can be renewed."},
+	{Name: "delegation.token.expiry.time.ms", Type: Long, Default: day, Min: 1, MinSet: true, Idle: true, Sentence: "How long a delegation token is good unless it is renewed."},
+}
