@@ -101,7 +101,7 @@ var groupSettings = []Setting{
 	{Name: "share.partition.max.record.locks", Type: Int, Default: "2000", Min: 100, MinSet: true, Synonyms: []Synonym{{Name: "group.share.partition.max.record.locks"}}, Idle: true,
 		Sentence: "How many records of a partition the group may have in work."},
 	{Name: "share.auto.offset.reset", Type: String, Default: "latest", Idle: true,
-		Sentence: "Where a new share group begins: earliest, latest, or by_duration:PT…"},
+		Sentence: "Where a new share group begins: earliest, latest, or by_duration:PT1H and the like."},
 	{Name: "share.isolation.level", Type: String, Default: "read_uncommitted", Valid: []string{"read_committed", "read_uncommitted"}, Idle: true,
 		Sentence: "Whether the share group sees records of open and aborted transactions."},
 	{Name: "share.renew.acknowledge.enable", Type: Boolean, Default: "true", Idle: true,

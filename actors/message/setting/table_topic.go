@@ -20,7 +20,7 @@ var topicSettings = []Setting{
 		Sentence: "How large a partition may grow before its oldest segments are deleted; -1 is no limit.",
 		Sim:      []string{"4096", "65536"}},
 	{Name: "segment.bytes", Type: Int, Default: gibibyte, Min: 14, MinSet: true, Synonyms: []Synonym{{Name: "log.segment.bytes"}},
-		Sentence: "A segment that would grow beyond this is closed and a new one begun. (Kafka 4 refuses less than 1 MiB; here less is allowed.)",
+		Sentence: "A segment that would grow beyond this is closed and a new one begun; less than the 1 MiB that Kafka 4 demands is allowed.",
 		Sim:      []string{"1024", "4096", "65536"}},
 	{Name: "segment.ms", Type: Long, Default: week, Min: 1, MinSet: true,
 		Synonyms: []Synonym{{Name: "log.roll.ms"}, {"log.roll.hours", 3_600_000}},
