@@ -1,7 +1,8 @@
 package message
 
 // Syncer is something whose bytes can be made durable: a file or a directory. Sync may block for long and is called
-// from other goroutines than its owner's.
+// from other goroutines than its owner's. Syncers are compared with == to sync each once: let one file or directory have
+// equal values (a pointer, or a struct that names it). To sync what was removed meanwhile is no error.
 type Syncer interface{ Sync() error }
 
 // Recover asks the disk, when a replica starts, what it must know before it opens its log.
@@ -20,7 +21,9 @@ type Recovered struct {
 }
 
 // Redo is one journal entry: the batch at Base, or, where Batch is nil, a truncation to Base, or with StartAt a move of
-// the log start to Base.
+// the log start to Base. A batch that the log has already at that place (same base offset, epoch and checksum) or that lies
+// below its start is passed over, and what the log has behind it stays; one that contradicts the log replaces it
+// from Base on.
 type Redo struct {
 	LeaderEpoch int32
 	Base        int64
@@ -67,6 +70,12 @@ type Unsynced struct {
 
 // Dropped tells the disk that a partition is deleted: forget its journal entries and checkpoints.
 type Dropped struct{ Partition PartitionID }
+
+// Settled is the broker actor's word, once after a start, that it has started every partition that this node holds
+// according to an image that is at least as new as everything the controller had committed when this node registered.
+// Journal entries that belong to none of Partitions, and that nobody has asked for, are of deleted topics: the disk may
+// forget them. Before that it keeps them all.
+type Settled struct{ Partitions []PartitionID }
 
 // Flushed asks the disk to make everything durable that it was given, write its checkpoint and close: a clean shutdown.
 // The disk answers with FlushDone.
