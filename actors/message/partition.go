@@ -18,11 +18,20 @@ type Leadership struct {
 // Deleted tells a replica that its topic is gone: answer everybody, delete the files, stop.
 type Deleted struct{}
 
+// Sweep reminds a replica of its housekeeping: delete what retention no longer keeps, forget producers that were silent
+// for too long, let go of memory that nobody uses. The broker actor sends it to every replica once per
+// log.retention.check.interval.ms, spread over the interval; a replica with nothing on disk that could expire ignores it.
+type Sweep struct{}
+
 // Append asks the leader to append one record batch.
 //
 // Batch is exactly one v2 batch that the door has checked in full: magic, length, CRC, offset deltas, count. The
 // partition sets base offset and leader epoch in place, so the bytes are the partition's alone until it answers; when
-// it has answered nobody else looks at them and the asker may reuse the memory.
+// it has answered OK nobody else looks at them and the asker may reuse the memory. Behind any other answer (a refusal,
+// TimedOut, Down) a commit may still be reading them: leave that memory to the garbage collector.
+//
+// What needs a look at the records is the door's: compression.type (S25) and the keys of a compacted topic (S139) are
+// seen to before the batch is sent here.
 type Append struct {
 	Batch        []byte
 	Acks         int16 // -1 all in-sync replicas, 1 leader, 0 nobody waits (an Appended is sent all the same)

@@ -1,0 +1,187 @@
+// Package producers is the brain that remembers who has written what to a partition: the last five batches of every
+// idempotent producer, so that a retry is answered and not written again (KIP-98, S21-S24).
+//
+// It decides from batch headers alone and knows no clock: the time comes with each call. Its picture of one offset is a
+// snapshot:
+//
+//	 0  4 magic "TPS1"        8  8 offset: everything below it is in the picture
+//	 4  4 CRC-32C of 8 on    16  4 count of producers, then each, in ascending order of id:
+//
+//	 0  8 producer id         18  1 count of batches, 1 to 5, then each, oldest first:
+//	 8  2 producer epoch       0  4 first sequence        8  8 base offset
+//	10  8 last seen, millis    4  4 last sequence        16  8 timestamp, millis
+package producers
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+// remembered is how many batches of a producer are known: as many as it may have in flight.
+const remembered = 5
+
+// Producers is what one partition knows of its idempotent producers. The zero value knows nobody and holds no memory.
+type Producers struct{ byID map[int64]*producer }
+
+// producer is one of them.
+type producer struct {
+	seenMillis int64 // by the broker's clock
+	batches    [remembered]batch
+	count      uint8
+	epoch      int16
+}
+
+// batch is one that was appended.
+type batch struct {
+	first, last int32 // sequences
+	base        int64 // offset
+	timestamp   int64 // its largest, or when the broker appended it
+}
+
+// Verdict says what is to become of a batch. The zero Verdict means: append it.
+type Verdict struct {
+	Code      message.Code
+	Message   string // why it is refused
+	Duplicate bool   // it is in the log already, from Base up to End, with Timestamp
+	Base, End int64
+	Timestamp int64
+}
+
+// Check judges a batch before it is appended. Verified is transaction version 2's stricter rule for producers that are
+// not known: their first sequence must be 0 (KIP-890).
+func (p *Producers) Check(b record.Batch, verified bool) Verdict {
+	id := b.ProducerID()
+	if id < 0 {
+		return Verdict{}
+	}
+	if b.BaseSequence() < 0 || b.ProducerEpoch() < 0 {
+		return Verdict{Code: message.InvalidRecord, Message: fmt.Sprintf(
+			"producer %d sends sequence %d in epoch %d: neither may be negative", id, b.BaseSequence(), b.ProducerEpoch())}
+	}
+	known := p.byID[id]
+	if known == nil {
+		return checkUnknown(b, verified)
+	}
+	if v, ok := known.duplicate(b); ok {
+		return v
+	}
+	return known.follow(b)
+}
+
+// checkUnknown lets a producer begin anywhere: its state may have expired (S23).
+func checkUnknown(b record.Batch, verified bool) Verdict {
+	if verified && b.BaseSequence() != 0 {
+		return outOfOrder("producer %d is not known here and must begin with sequence 0, not %d", b.ProducerID(), b.BaseSequence())
+	}
+	return Verdict{}
+}
+
+// duplicate finds the batch among the last five (S21).
+func (p *producer) duplicate(b record.Batch) (Verdict, bool) {
+	if b.ProducerEpoch() != p.epoch {
+		return Verdict{}, false
+	}
+	first, last := b.BaseSequence(), lastSequence(b)
+	for _, old := range p.batches[:p.count] {
+		if old.first == first && old.last == last {
+			end := old.base + int64(b.LastOffsetDelta()) + 1
+			return Verdict{Duplicate: true, Base: old.base, End: end, Timestamp: old.timestamp}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// follow asks for the next sequence in the same epoch, or 0 in a newer one (S22).
+func (p *producer) follow(b record.Batch) Verdict {
+	first, next := b.BaseSequence(), after(p.batches[p.count-1].last)
+	switch {
+	case b.ProducerEpoch() < p.epoch:
+		return Verdict{Code: message.InvalidProducerEpoch, Message: fmt.Sprintf(
+			"producer %d's epoch %d is older than %d: a newer instance has taken its place", b.ProducerID(), b.ProducerEpoch(), p.epoch)}
+	case b.ProducerEpoch() > p.epoch && first != 0:
+		return outOfOrder("producer %d must begin epoch %d with sequence 0, not %d", b.ProducerID(), b.ProducerEpoch(), first)
+	case b.ProducerEpoch() == p.epoch && first != next:
+		return outOfOrder("producer %d must go on with sequence %d, not %d", b.ProducerID(), next, first)
+	}
+	return Verdict{}
+}
+
+func outOfOrder(format string, args ...any) Verdict {
+	return Verdict{Code: message.OutOfOrderSequenceNumber, Message: fmt.Sprintf(format, args...)}
+}
+
+// Append remembers a batch that is in the log, whose base offset is set.
+func (p *Producers) Append(b record.Batch, now time.Time) {
+	id := b.ProducerID()
+	if id < 0 || b.Attributes().Has(record.Control) {
+		return
+	}
+	known := p.byID[id]
+	if known == nil {
+		known = p.add(id, b.ProducerEpoch())
+	}
+	if known.epoch != b.ProducerEpoch() {
+		known.epoch, known.count = b.ProducerEpoch(), 0
+	}
+	known.seenMillis = now.UnixMilli()
+	known.push(batch{first: b.BaseSequence(), last: lastSequence(b), base: b.BaseOffset(), timestamp: b.MaxTimestamp()})
+}
+
+func (p *Producers) add(id int64, epoch int16) *producer {
+	if p.byID == nil {
+		p.byID = make(map[int64]*producer)
+	}
+	known := &producer{epoch: epoch}
+	p.byID[id] = known
+	return known
+}
+
+// push keeps the last five, oldest first.
+func (p *producer) push(b batch) {
+	if p.count == remembered {
+		copy(p.batches[:], p.batches[1:])
+		p.count--
+	}
+	p.batches[p.count] = b
+	p.count++
+}
+
+// Expire forgets everybody who has not written for the given time (S24).
+func (p *Producers) Expire(now time.Time, silence time.Duration) {
+	limit := now.Add(-silence).UnixMilli()
+	maps.DeleteFunc(p.byID, func(_ int64, known *producer) bool { return known.seenMillis <= limit })
+	if len(p.byID) == 0 {
+		p.byID = nil
+	}
+}
+
+// Len is how many producers are known.
+func (p *Producers) Len() int { return len(p.byID) }
+
+// Describe lists the producers in ascending order of id (S128).
+func (p *Producers) Describe() []message.ProducerState {
+	out := make([]message.ProducerState, 0, len(p.byID))
+	for _, id := range p.ids() {
+		known := p.byID[id]
+		last := known.batches[known.count-1]
+		out = append(out, message.ProducerState{ID: id, Epoch: known.epoch, LastSequence: last.last,
+			LastTimestamp: last.timestamp, CoordinatorEpoch: -1, TxnStart: -1})
+	}
+	return out
+}
+
+func (p *Producers) ids() []int64 { return slices.Sorted(maps.Keys(p.byID)) }
+
+// lastSequence is the sequence of a batch's last record. Sequences wrap from the largest int32 to 0.
+func lastSequence(b record.Batch) int32 {
+	return int32((int64(b.BaseSequence()) + int64(b.LastOffsetDelta())) & math.MaxInt32)
+}
+
+// after is the sequence behind another.
+func after(sequence int32) int32 { return (sequence + 1) & math.MaxInt32 }
