@@ -140,3 +140,17 @@ func BenchmarkTopicFrom(b *testing.B) {
 		TopicFrom(nil, l)
 	}
 }
+
+func TestForeignIsForeign(t *testing.T) {
+	if !slices.IsSorted(foreign) {
+		t.Error("the list is not in ascending order")
+	}
+	for _, name := range foreign {
+		if _, ok := Lookup(OfBroker, name); ok {
+			t.Errorf("%s is in the table", name)
+		}
+	}
+	if !Foreign("zookeeper.connect") || !Foreign("sasl.jaas.config") || Foreign("log.retention.hour") {
+		t.Error("what is foreign is not told apart")
+	}
+}

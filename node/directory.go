@@ -1,0 +1,159 @@
+package node
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// formatVersion is the layout of the data directory that this program writes, and the newest that it reads.
+const formatVersion = 1
+
+const (
+	formatFile = "format"
+	lockFile   = "lock"
+)
+
+// Format is what a data directory says of itself. It is written once, when the directory is first used.
+type Format struct {
+	Version int
+	Node    message.NodeID
+	Cluster string // the cluster's id: 22 characters
+}
+
+// ErrInUse says that another process works on the data directory.
+var ErrInUse = errors.New("another process is using it: stop that one, or give this one its own --data")
+
+// Lock keeps every other process out of the data directory until it is closed.
+func Lock(files vfs.FS) (io.Closer, error) {
+	lock, err := files.Lock(lockFile)
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, ErrInUse
+	}
+	return lock, err
+}
+
+// OpenDirectory makes the data directory if need be, and locks it.
+func OpenDirectory(path string) (vfs.FS, io.Closer, error) {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
+	}
+	files, err := vfs.OS(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
+	}
+	lock, err := Lock(files)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
+	}
+	return files, lock, nil
+}
+
+// Settle reads the directory's format, or gives a new directory one. cluster makes the id of a new cluster.
+// It refuses what a newer program wrote, and a directory of another node.
+func Settle(files vfs.FS, node message.NodeID, cluster func() string) (Format, error) {
+	f, err := ReadFormat(files)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := refuseStrangers(files); err != nil {
+			return Format{}, err
+		}
+		f = Format{Version: formatVersion, Node: node, Cluster: cluster()}
+		return f, f.write(files)
+	}
+	if err != nil {
+		return Format{}, err
+	}
+	if f.Node != node {
+		return Format{}, fmt.Errorf("it belongs to node %d, and this is node %d: set node.id=%d, or use another --data", f.Node, node, f.Node)
+	}
+	return f, nil
+}
+
+// refuseStrangers refuses a directory that has something in it which is not ours.
+func refuseStrangers(files vfs.FS) error {
+	names, err := files.List(".")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name != lockFile && name != "lost+found" && name != formatFile+".new" {
+			return fmt.Errorf("it has no file %q and is not empty (%s): use an empty directory, or the one that was meant", formatFile, name)
+		}
+	}
+	return nil
+}
+
+// ReadFormat reads what a data directory says of itself; fs.ErrNotExist if it was never used.
+func ReadFormat(files vfs.FS) (Format, error) {
+	content, err := readAll(files, formatFile)
+	if err != nil {
+		return Format{}, err
+	}
+	return parseFormat(string(content))
+}
+
+func parseFormat(content string) (Format, error) {
+	values := map[string]string{}
+	for line := range strings.Lines(content) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			values[name] = value
+		}
+	}
+	version, err := strconv.Atoi(values["format"])
+	if err != nil {
+		return Format{}, fmt.Errorf("its file %q is damaged: it should say format=%d", formatFile, formatVersion)
+	}
+	if version > formatVersion {
+		return Format{}, fmt.Errorf("it has format %d, written by a newer Troupe, and this one knows formats up to %d: use the newer program", version, formatVersion)
+	}
+	id, err := strconv.ParseInt(values["node.id"], 10, 32)
+	if err != nil || values["cluster.id"] == "" {
+		return Format{}, fmt.Errorf("its file %q is damaged: node.id or cluster.id is missing", formatFile)
+	}
+	return Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"]}, nil
+}
+
+// write puts the format in place whole: a crash leaves either no file or all of it.
+func (f Format) write(files vfs.FS) error {
+	content := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\ncluster.id=%s\n", f.Version, f.Node, f.Cluster)
+	file, err := files.Create(formatFile + ".new")
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt([]byte(content), 0)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := files.Rename(formatFile+".new", formatFile); err != nil {
+		return err
+	}
+	return files.SyncDir(".")
+}
+
+func readAll(files vfs.FS, path string) ([]byte, error) {
+	file, err := files.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	size, err := file.Size()
+	if err != nil {
+		return nil, err
+	}
+	content := make([]byte, size)
+	if _, err := file.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return content, nil
+}
+
+// ClusterID makes a cluster's id of 16 random bytes, as Kafka does: url-safe base64, 22 characters.
+func ClusterID(random [16]byte) string { return base64.RawURLEncoding.EncodeToString(random[:]) }

@@ -1,0 +1,81 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func newID() string { return ClusterID([16]byte{1}) }
+
+func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	files, lock, err := OpenDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := OpenDirectory(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second lock: %v", err)
+	}
+	first, err := Settle(files, 1, newID)
+	if err != nil || len(first.Cluster) != 22 {
+		t.Fatal(first, err)
+	}
+	again, err := Settle(files, 1, func() string { return "another" })
+	if err != nil || again != first {
+		t.Errorf("settled again: %+v, %v", again, err)
+	}
+	if _, err := Settle(files, 2, newID); err == nil || !strings.Contains(err.Error(), "node.id=1") {
+		t.Errorf("another node: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, lock, err = OpenDirectory(path); err != nil {
+		t.Errorf("after unlocking: %v", err)
+	}
+	lock.Close()
+}
+
+func TestDirectoryOfAnotherFormatIsRefused(t *testing.T) {
+	for content, want := range map[string]string{
+		"format=2\nnode.id=1\ncluster.id=x\n": "newer Troupe",
+		"format=x\n":                          "damaged",
+		"format=1\nnode.id=1\n":               "cluster.id is missing",
+	} {
+		path := t.TempDir()
+		if err := os.WriteFile(filepath.Join(path, formatFile), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, lock, err := OpenDirectory(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Settle(files, 1, newID); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", content, err)
+		}
+		lock.Close()
+	}
+}
+
+func TestDirectoryWithSomethingElseIsRefused(t *testing.T) {
+	path := t.TempDir()
+	if err := os.WriteFile(filepath.Join(path, "thesis.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, lock, err := OpenDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if _, err := Settle(files, 1, newID); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzParseFormat(f *testing.F) {
+	f.Add("format=1\nnode.id=1\ncluster.id=x\n")
+	f.Fuzz(func(t *testing.T, content string) { _, _ = parseFormat(content) })
+}
