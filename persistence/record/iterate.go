@@ -73,8 +73,8 @@ func (r *Reader) cut() ([]byte, bool) {
 	return body, true
 }
 
-//	length varint | attributes 1 | timestamp delta varint | offset delta varint
-//	key length varint (-1 null) | key | value length varint | value | header count varint | headers
+// length varint | attributes 1 | timestamp delta varint | offset delta varint
+// key length varint (-1 null) | key | value length varint | value | header count varint | headers
 func (r *Reader) decode(body []byte, rec *Record) bool {
 	if len(body) == 0 {
 		return false

@@ -76,6 +76,9 @@ func (o osFS) Remove(path string) error {
 }
 
 func (o osFS) RemoveAll(path string) error {
+	if path == "." { // the root is not ours
+		return invalid("remove", path)
+	}
 	return o.change("remove", path, os.RemoveAll)
 }
 
