@@ -54,4 +54,5 @@ const (
 	InvalidUpdateVersion         Code = 95
 	ThrottlingQuotaExceeded      Code = 89
 	TopicDeletionDisabled        Code = 73
+	BrokerIDNotRegistered        Code = 102
 )

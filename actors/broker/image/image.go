@@ -185,7 +185,9 @@ func (i *Image) Configured(kind message.ResourceKind) iter.Seq2[string, Override
 // BrokerName is how the configs of a node are named: its number in decimal.
 func BrokerName(n message.NodeID) string { return strconv.Itoa(int(n)) }
 
-func configKey(kind message.ResourceKind, name string) string { return string([]byte{byte(kind)}) + name }
+func configKey(kind message.ResourceKind, name string) string {
+	return string([]byte{byte(kind)}) + name
+}
 
 // Features are the finalized features in the order of their names.
 func (i *Image) Features() []Feature {

@@ -1,0 +1,38 @@
+package metadata
+
+import (
+	"slices"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// producerIDBlock is how many producer ids a broker gets at once, as in Kafka (KIP-730).
+const producerIDBlock = 1000
+
+// allocateProducerIDs gives a block of ids away. The record that says so is committed before the block is used, so that
+// no id is ever given twice.
+func (t *turn) allocateProducerIDs(m *message.AllocateProducerIDs) *message.ProducerIDs {
+	b := t.image().Broker(m.Broker)
+	if b == nil || b.Epoch != m.Epoch {
+		return &message.ProducerIDs{Code: message.StaleBrokerEpoch}
+	}
+	first := t.image().NextProducerID()
+	t.decide(&message.ProducerIDsRecord{Next: first + producerIDBlock})
+	return &message.ProducerIDs{First: first, Count: producerIDBlock}
+}
+
+// registerBroker lets a node take part. The epoch of its registration is the index of the record: it never repeats. The
+// same incarnation asking again, with nothing new, keeps its epoch.
+func (t *turn) registerBroker(m *message.RegisterBroker) *message.BrokerRegistered {
+	before := t.image().Broker(m.Node)
+	if before != nil && sameRegistration(before, m) {
+		return &message.BrokerRegistered{Epoch: before.Epoch}
+	}
+	t.decide(&message.BrokerRecord{Node: m.Node, Epoch: t.index, Incarnation: m.Incarnation, Rack: m.Rack, Endpoints: m.Endpoints})
+	return &message.BrokerRegistered{Epoch: t.index}
+}
+
+func sameRegistration(b *image.Broker, m *message.RegisterBroker) bool {
+	return b.Incarnation == m.Incarnation && b.Rack == m.Rack && !b.Fenced && slices.Equal(b.Endpoints, m.Endpoints)
+}
