@@ -59,6 +59,8 @@ type resolved struct {
 	image  *image.Image
 	layers setting.Layers
 	door   doorSettings
+	// demands are what topics ask of what is produced to them.
+	demands map[*image.Topic]demand
 }
 
 // Messages to self.
@@ -317,5 +319,6 @@ func (k *connection) resolve(img *image.Image) *resolved {
 		Static:  k.opts.Static,
 	}
 	s.door = doorSettingsOf(s.layers)
+	s.demands = map[*image.Topic]demand{}
 	return s
 }

@@ -25,6 +25,7 @@ type handler func(c stage.Context, r *Request)
 // served are the APIs that work, in the order of their keys (protocol.md, section 1). What is not here is not advertised.
 func served() []api {
 	return []api{
+		produceAPI,
 		apiVersions,
 	}
 }
