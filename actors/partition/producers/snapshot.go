@@ -27,9 +27,12 @@ func (p *Producers) Snapshot(offset int64) []byte {
 	for _, id := range p.ids() {
 		b = p.byID[id].encode(b, id)
 	}
-	binary.BigEndian.PutUint32(b[4:], crc32.Checksum(b[8:], record.Castagnoli))
+	binary.BigEndian.PutUint32(b[4:], checksum(b))
 	return b
 }
+
+// checksum is what bytes 4 to 8 of a snapshot have to be.
+func checksum(b []byte) uint32 { return crc32.Checksum(b[8:], record.Castagnoli) }
 
 func (p *producer) encode(b []byte, id int64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(id))
@@ -51,7 +54,7 @@ func Decode(b []byte) (Producers, int64, error) {
 	if len(b) < headSize || string(b[:4]) != magic {
 		return Producers{}, 0, errors.New("not a snapshot of producers")
 	}
-	if want, is := binary.BigEndian.Uint32(b[4:]), crc32.Checksum(b[8:], record.Castagnoli); want != is {
+	if want, is := binary.BigEndian.Uint32(b[4:]), checksum(b); want != is {
 		return Producers{}, 0, fmt.Errorf("snapshot of producers: checksum is %08x, must be %08x", is, want)
 	}
 	offset, count := int64(binary.BigEndian.Uint64(b[8:])), int(binary.BigEndian.Uint32(b[16:]))

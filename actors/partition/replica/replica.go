@@ -7,6 +7,7 @@
 package replica
 
 import (
+	"math"
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -28,7 +29,7 @@ type Replica struct {
 	journals int64 // the end of the last append whose bytes a journal may still be reading
 	durable  int64 // what counts as durable here under the topic's rule; it never falls
 	high     int64 // the high watermark; unknown until everything found at the start is durable
-	found    int64 // the log's end when it was opened
+	found    int64 // the log's end when it was opened; nothing is committed before
 }
 
 // follower is another replica as its leader sees it.
@@ -44,14 +45,14 @@ type Out struct {
 	Durable       int64 // what ends at or below it is durable on this node
 	HighWatermark int64 // what ends at or below it is committed; -1 while unknown
 	Moved         bool  // the high watermark is another than before
-	Changed       bool  // the leader or its epoch is another than before
+	Changed       bool  // the leader or its epoch is another than before, or the log is open now
 	Flush         bool  // the topic asks for syncs from now on: commit what is only in the page cache
 	Journal       bool  // the append's bytes may be made durable by the journal
 }
 
 // New is a replica whose log is not open yet.
 func New(self message.NodeID, office *message.Leadership) Replica {
-	r := Replica{self: self, high: unknown}
+	r := Replica{self: self, high: unknown, found: math.MaxInt64}
 	r.take(office)
 	return r
 }
@@ -123,10 +124,12 @@ func (r *Replica) Opened(end, synced int64) Out {
 	if r.synced < end {
 		r.loose = end
 	}
-	return r.decide()
+	out := r.decide()
+	out.Changed = true
+	return out
 }
 
-// Appended says that the log now ends at end. Under the page cache's rule it counts from the next Settle on, so that a
+// Appended says that the log now ends at end. Under the page cache's rule it counts from the next Now on, so that a
 // burst of appends is one decision. While something below the append is only in the page cache the journal must not have
 // it, but the files themselves are synced: or a crash would leave a gap in front of the journal's entry.
 func (r *Replica) Appended(end int64) Out {
@@ -140,8 +143,8 @@ func (r *Replica) Appended(end int64) Out {
 	return Out{Durable: r.durable, HighWatermark: r.high, Journal: journal}
 }
 
-// Settle counts what was appended.
-func (r *Replica) Settle() Out { return r.decide() }
+// Now is how things stand, with everything that was appended.
+func (r *Replica) Now() Out { return r.decide() }
 
 // Synced is the disk's word: everything below end is durable here.
 func (r *Replica) Synced(end int64) Out {

@@ -1,0 +1,184 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/partition/producers"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// append writes one batch behind the log's end and parks the answer until the topic's rule calls it durable.
+func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append) {
+	b, now := record.Batch(m.Batch), c.Now()
+	if no := p.refusal(m, b, now); no != nil {
+		c.Answer(from, no)
+		return
+	}
+	v := p.producers.Check(b, m.Verified)
+	if v.Code != message.OK || v.Duplicate {
+		p.repeat(c, from, m, v)
+		return
+	}
+	stamp := p.stamp(b, now)
+	if err := p.log.Append(b, now); err != nil {
+		p.appendFailed(c, from, err)
+		return
+	}
+	p.producers.Append(b, now)
+	p.park(m.Acks, parked{end: b.NextOffset(), base: b.BaseOffset(), stamp: stamp, from: from})
+	p.appended(c, m)
+	p.saveProducersAfter(c, len(b))
+}
+
+// stamp sets what the broker decides: offset, epoch and, where the topic says so, the time, which it returns (else -1).
+func (p *Partition) stamp(b record.Batch, now time.Time) int64 {
+	office := p.replica.Office()
+	b.SetBaseOffset(p.log.End())
+	b.SetLeaderEpoch(office.LeaderEpoch)
+	if !office.Config.LogAppendTime {
+		return -1
+	}
+	b.SetLogAppendTime(now.UnixMilli())
+	return now.UnixMilli()
+}
+
+// park lets an answer wait for all in-sync replicas, or for this node's disk. Acks 0 waits too: nobody listens, but the
+// answer gives the batch's memory back.
+func (p *Partition) park(acks int16, a parked) {
+	if acks < 0 {
+		p.acksAll.push(a)
+		return
+	}
+	p.acksLocal.push(a)
+}
+
+// appended asks the disk for what the topic's rule demands: a commit per append, or none but those of flush.messages,
+// flush.ms and a segment's worth of bytes.
+func (p *Partition) appended(c stage.Context, m *message.Append) {
+	t := &p.replica.Office().Config
+	out := p.replica.Appended(p.log.End())
+	if t.Fsync {
+		batch := m.Batch
+		if !out.Journal {
+			batch = nil
+		}
+		p.commit(c, batch, m.Trace)
+		return
+	}
+	p.settleSoon(c)
+	p.flushSoon(c, t, int64(len(m.Batch)))
+}
+
+// repeat answers what is not to be appended: a refusal, or a batch that is in the log already. The latter is
+// acknowledged when the first one is and not before (S21).
+func (p *Partition) repeat(c stage.Context, from stage.Caller, m *message.Append, v producers.Verdict) {
+	if v.Code != message.OK {
+		c.Answer(from, p.no(v.Code, v.Message))
+		return
+	}
+	stamp := int64(-1)
+	if p.replica.Office().Config.LogAppendTime {
+		stamp = v.Timestamp
+	}
+	p.park(m.Acks, parked{end: v.End, base: v.Base, stamp: stamp, from: from})
+	p.carryOut(c, p.replica.Now())
+}
+
+// appendFailed tells a disk without room, which is the asker's problem, from one that is broken, which is ours.
+func (p *Partition) appendFailed(c stage.Context, from stage.Caller, err error) {
+	c.Answer(from, p.no(message.KafkaStorageError, err.Error()))
+	if errors.Is(err, vfs.ErrFull) || errors.Is(err, vfs.ErrReadOnly) {
+		c.Log().Warn("an append was refused", "topic", p.replica.Office().Name, "err", err)
+		return
+	}
+	p.fail(c, fmt.Errorf("append: %w", err))
+}
+
+// refusal is the answer to an append that may not be tried; nil if it may.
+func (p *Partition) refusal(m *message.Append, b record.Batch, now time.Time) *message.Appended {
+	office := p.replica.Office()
+	if code := p.replica.Admit(m.Acks); code != message.OK {
+		return p.no(code, admission[code])
+	}
+	if m.FromClient {
+		if code, why := fromClient(office, b); code != message.OK {
+			return p.no(code, why)
+		}
+	}
+	switch t := &office.Config; {
+	case len(b) > int(t.MaxMessageBytes):
+		return p.no(message.MessageTooLarge, fmt.Sprintf(
+			"the batch has %d bytes, more than the %d of max.message.bytes", len(b), t.MaxMessageBytes))
+	case int64(len(b)) > t.SegmentBytes:
+		return p.no(message.RecordListTooLarge, fmt.Sprintf(
+			"the batch has %d bytes, more than the %d of segment.bytes", len(b), t.SegmentBytes))
+	case !t.LogAppendTime:
+		return p.untimely(t, b, now)
+	}
+	return nil
+}
+
+var admission = map[message.Code]string{
+	message.NotLeaderOrFollower: "this node does not lead the partition",
+	message.NotEnoughReplicas:   "fewer replicas are in sync than min.insync.replicas asks for",
+}
+
+// fromClient refuses what only brokers may write.
+func fromClient(office *message.Leadership, b record.Batch) (message.Code, string) {
+	switch a := b.Attributes(); {
+	case office.Internal:
+		return message.InvalidTopicException, "clients may not write to internal topics"
+	case a.Has(record.Control):
+		return message.InvalidRecord, "clients may not write control records"
+	case a.Has(record.Transactional):
+		return message.InvalidTxnState, "transactions are not supported yet"
+	case a.Has(record.LogAppendTime):
+		return message.InvalidTimestamp, "clients may not set the timestamp type LogAppendTime"
+	}
+	return message.OK, ""
+}
+
+// untimely refuses timestamps too far from now (S20). Only the header is looked at: it has the first one and the largest.
+func (p *Partition) untimely(t *setting.Topic, b record.Batch, now time.Time) *message.Appended {
+	millis := now.UnixMilli()
+	first, largest := timely(t, b.BaseTimestamp(), millis), timely(t, b.MaxTimestamp(), millis)
+	if first && largest {
+		return nil
+	}
+	wrong := b.MaxTimestamp()
+	if !first {
+		wrong = b.BaseTimestamp()
+	}
+	no := p.no(message.InvalidTimestamp, fmt.Sprintf(
+		"timestamp %d is out of range: it may be %d ms before and %d ms after the broker's time %d "+
+			"(message.timestamp.before.max.ms, message.timestamp.after.max.ms)", wrong, t.TimestampBeforeMaxMillis, t.TimestampAfterMaxMillis, millis))
+	if !first || b.Count() == 1 {
+		no.RecordErrors = []message.RecordError{{Index: 0, Message: no.Message}}
+	}
+	return no
+}
+
+// timely says that a timestamp is near enough; -1 is none and always is. The differences are unsigned, so that hostile
+// timestamps cannot overflow them.
+func timely(t *setting.Topic, stamp, now int64) bool {
+	switch {
+	case stamp == -1:
+		return true
+	case stamp < now:
+		return uint64(now)-uint64(stamp) <= uint64(t.TimestampBeforeMaxMillis)
+	}
+	return uint64(stamp)-uint64(now) <= uint64(t.TimestampAfterMaxMillis)
+}
+
+// no is a refusal with a hint at who leads.
+func (p *Partition) no(code message.Code, why string) *message.Appended {
+	office := p.replica.Office()
+	return &message.Appended{Code: code, Message: why, BaseOffset: -1, LogAppendTime: -1, LogStart: -1,
+		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch}
+}

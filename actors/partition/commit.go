@@ -1,0 +1,108 @@
+package partition
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/partition/replica"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// commit asks the disk to make everything durable that was appended and not yet committed. With the batch the disk may
+// use its journal, without it the files have to be synced.
+func (p *Partition) commit(c stage.Context, batch []byte, trace message.Trace) {
+	p.sendCommit(c, &message.Commit{Base: p.sent, Batch: batch, Files: p.log.Dirty(), Trace: trace})
+}
+
+// sendCommit fills in what every commit says of the log.
+func (p *Partition) sendCommit(c stage.Context, m *message.Commit) {
+	m.Partition, m.Incarnation, m.LeaderEpoch = p.post.ID, p.incarnation, p.replica.Office().LeaderEpoch
+	m.End = p.log.End()
+	p.sent, p.unflushed = m.End, 0
+	if p.flushing {
+		p.flushTimer.Stop()
+		p.flushing = false
+	}
+	c.Send(p.post.Disk, m)
+}
+
+// synced is the disk's word that the log is durable up to an end.
+func (p *Partition) synced(c stage.Context, m *message.Synced) {
+	if m.Incarnation != p.incarnation {
+		return
+	}
+	if out := p.replica.Synced(m.End); p.phase == open {
+		p.carryOut(c, out)
+	}
+}
+
+// unsynced is a failed sync. What the page cache shows above the last Synced may be on disk or not, and asking again
+// would not tell: this instance ends, and the next one cuts the log to what is known.
+func (p *Partition) unsynced(c stage.Context, m *message.Unsynced) {
+	if m.Incarnation == p.incarnation && p.phase != leaving {
+		p.fail(c, fmt.Errorf("sync: %w", m.Err))
+	}
+}
+
+// free answers the appends that are durable enough now.
+func (p *Partition) free(c stage.Context, out replica.Out) {
+	p.answerUpTo(c, &p.acksLocal, out.Durable, message.OK)
+	code := message.OK
+	if !p.replica.Enough() {
+		code = message.NotEnoughReplicasAfterAppend
+	}
+	p.answerUpTo(c, &p.acksAll, out.HighWatermark, code)
+}
+
+func (p *Partition) answerUpTo(c stage.Context, q *queue, end int64, code message.Code) {
+	for a, ok := q.pop(end); ok; a, ok = q.pop(end) {
+		if code != message.OK {
+			c.Answer(a.from, p.no(code, "the in-sync set shrank below min.insync.replicas after the append"))
+			continue
+		}
+		office := p.replica.Office()
+		c.Answer(a.from, &message.Appended{BaseOffset: a.base, LogAppendTime: a.stamp, LogStart: p.log.Start(),
+			Leader: office.Leader, LeaderEpoch: office.LeaderEpoch})
+	}
+}
+
+// settleSoon counts the append together with those that are in the mailbox already: one view for all of them.
+func (p *Partition) settleSoon(c stage.Context) {
+	if !p.settling {
+		p.settling = true
+		c.Send(c.Self(), &settle{})
+	}
+}
+
+func (p *Partition) settle(c stage.Context) {
+	p.settling = false
+	if p.phase == open {
+		p.carryOut(c, p.replica.Now())
+	}
+}
+
+// flushSoon honours flush.messages and flush.ms, and syncs a segment that is full: what else the page cache holds is the
+// operating system's affair under durability=replicated, as it is Kafka's.
+func (p *Partition) flushSoon(c stage.Context, t *setting.Topic, bytes int64) {
+	p.unflushed += bytes
+	if p.log.End()-p.sent >= t.FlushMessages || p.unflushed >= t.SegmentBytes {
+		p.commit(c, nil, message.Trace{})
+		return
+	}
+	if !p.flushing && t.FlushMillis < int64(flushNever/time.Millisecond) {
+		p.flushing = true
+		p.flushTimer = c.After(time.Duration(t.FlushMillis)*time.Millisecond, &flush{})
+	}
+}
+
+// flushNever is beyond what a timer is asked for.
+const flushNever = 365 * 24 * time.Hour
+
+func (p *Partition) flush(c stage.Context) {
+	p.flushing = false
+	if p.phase == open && p.sent < p.log.End() {
+		p.commit(c, nil, message.Trace{})
+	}
+}

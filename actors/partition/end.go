@@ -1,0 +1,120 @@
+package partition
+
+import (
+	"fmt"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// removed is what comes back from deleting the files elsewhere.
+type removed struct{ err error }
+
+// removeCost is what a stage may expect of deleting a partition's files.
+const removeCost = 1e6
+
+// delete says goodbye to everybody; the files go when nobody opens them any more. The disk may be at them still: to sync
+// what was removed is no error.
+func (p *Partition) delete(c stage.Context) {
+	before := p.phase
+	p.phase = leaving
+	p.answerAll(c, message.UnknownTopicOrPartition)
+	if before == closed || before == open {
+		p.depart(c)
+	}
+}
+
+// depart deletes the files.
+func (p *Partition) depart(c stage.Context) {
+	c.Publish(nil)
+	l, files, path := p.log, c.FS(), dir(p.post.ID)
+	p.log = nil
+	c.Send(p.post.Disk, &message.Dropped{Partition: p.post.ID})
+	c.Offload(removeCost, func() any {
+		if l != nil {
+			return &removed{l.Remove()}
+		}
+		return &removed{files.RemoveAll(path)}
+	})
+}
+
+// gone ends this actor. Files that could not be deleted are found again at the next start.
+func (p *Partition) gone(c stage.Context, m *removed) {
+	if m.err != nil {
+		c.Log().Error("the files of a deleted partition are still there", "err", m.err)
+	}
+	c.Stop(c.Self())
+}
+
+// stop lets go of everything in good order: nobody waits in vain, and the next start has nothing to read.
+func (p *Partition) stop(c stage.Context) {
+	p.answerAll(c, message.NotLeaderOrFollower)
+	if p.phase != open {
+		return
+	}
+	if p.sent < p.log.End() {
+		p.commit(c, nil, message.Trace{})
+	}
+	if err := p.close(c); err != nil {
+		c.Log().Error("the log was not closed well", "err", err)
+	}
+}
+
+// close lets go of the log's memory and files, and remembers what opening it again wants to know.
+func (p *Partition) close(c stage.Context) error {
+	if p.unsaved > 0 {
+		p.saveProducers(c)
+	}
+	p.recovered = message.Recovered{RecoveryPoint: p.replica.SyncedEnd(), LogStart: p.log.Start()}
+	l := p.log
+	p.log, p.phase = nil, closed
+	p.producers.Clear()
+	return l.Close()
+}
+
+// fail answers everybody and ends this instance; the stage starts another one, which begins with what is on disk.
+func (p *Partition) fail(c stage.Context, err error) {
+	p.answerAll(c, message.KafkaStorageError)
+	if p.log != nil {
+		if closing := p.log.Close(); closing != nil {
+			err = fmt.Errorf("%w (and closing: %w)", err, closing)
+		}
+	}
+	c.Fail(err)
+}
+
+// answerAll leaves nobody waiting.
+func (p *Partition) answerAll(c stage.Context, code message.Code) {
+	p.answerParked(c, code)
+	p.wake(c, code)
+	for _, r := range p.waiting {
+		p.refuse(c, r, code)
+	}
+	p.waiting = nil
+}
+
+// answerParked refuses the appends that are in the log but may never be committed.
+func (p *Partition) answerParked(c stage.Context, code message.Code) {
+	for _, q := range []*queue{&p.acksLocal, &p.acksAll} {
+		for a, ok := q.pop(forever); ok; a, ok = q.pop(forever) {
+			c.Answer(a.from, p.no(code, "the append was not committed"))
+		}
+	}
+}
+
+// forever is an offset behind every other.
+const forever = 1<<63 - 1
+
+// refuse answers a request in the words that it expects.
+func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
+	switch r.ask.(type) {
+	case *message.Append:
+		c.Answer(r.from, p.no(code, "the partition is not served here now"))
+	case *message.Await:
+		c.Answer(r.from, &message.Progressed{Code: code})
+	case *message.DeleteRecords:
+		c.Answer(r.from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
+	case *message.DescribeProducers:
+		c.Answer(r.from, &message.ProducersDescribed{Code: code})
+	}
+}

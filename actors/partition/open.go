@@ -1,0 +1,163 @@
+package partition
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/partition/producers"
+	"github.com/troupe-broker/troupe/actors/partition/replica"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+const (
+	// recoverPatience bounds how long a disk may take to read its journal.
+	recoverPatience = 5 * time.Minute
+	// openCost is what a stage may expect of opening a log.
+	openCost = 200 * time.Microsecond
+)
+
+// start asks the disk what it knows before the log is touched.
+func (p *Partition) start(c stage.Context) {
+	if p.post.Disk.IsZero() {
+		p.post.Disk = message.DiskAt(c.Self().Node)
+	}
+	p.incarnation = c.Rand().Uint64()
+	p.replica = replica.New(c.Self().Node, p.post.Leadership)
+	c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
+}
+
+// recover keeps what the disk knows. The log is opened at once where the journal has to be replayed into it.
+func (p *Partition) recover(c stage.Context, m *message.Recovered) {
+	switch {
+	case p.phase == leaving:
+		p.depart(c)
+	case m.Err != nil:
+		p.fail(c, fmt.Errorf("the journal cannot be read: %w", m.Err))
+	default:
+		p.recovered, p.phase = *m, closed
+		p.waiting = slices.DeleteFunc(p.waiting, func(r request) bool { return !p.worthOpening(c, r) })
+		if len(p.waiting) > 0 || len(m.Entries) > 0 || m.Suspect {
+			p.open(c)
+		}
+	}
+}
+
+// forsaken is a disk that does not answer.
+func (p *Partition) forsaken(c stage.Context) {
+	switch p.phase {
+	case starting:
+		p.fail(c, fmt.Errorf("%s does not say what it knows of the log", p.post.Disk))
+	case leaving:
+		p.depart(c)
+	}
+}
+
+// found is what comes back from opening a log elsewhere.
+type found struct {
+	log       *log.Log
+	producers producers.Producers
+	recovery  log.Recovery
+	scanned   int64            // bytes read to know the producers
+	synced    int64            // all below it is durable
+	dirty     []message.Syncer // what has to be synced
+	replayed  bool             // the journal had something to say
+	err       error
+}
+
+// open reads the log elsewhere; found comes back.
+func (p *Partition) open(c stage.Context) {
+	p.phase = opening
+	r, fs, now := p.recovered, c.FS(), c.Now()
+	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, CutAt: -1,
+		Config: rolling(&p.replica.Office().Config)}
+	if r.Suspect {
+		options.CutAt = r.RecoveryPoint
+	}
+	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
+	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now) })
+}
+
+// find opens a log, replays the journal over it and learns who has written what.
+func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
+	l, recovery, err := log.Open(o, now)
+	if err != nil {
+		return &found{err: fmt.Errorf("open %s: %w", o.Dir, err)}
+	}
+	f := &found{log: l, recovery: recovery, replayed: len(redo) > 0}
+	if err := replay(l, redo, now); err != nil {
+		return f.failed(fmt.Errorf("replay the journal over %s: %w", o.Dir, err))
+	}
+	if f.producers, f.scanned, err = loadProducers(fs, o.Dir, l, now); err != nil {
+		return f.failed(fmt.Errorf("read the producers of %s: %w", o.Dir, err))
+	}
+	f.synced, f.dirty = l.End(), append(recovery.Dirty, l.Dirty()...)
+	if len(recovery.Dirty) > 0 {
+		f.synced = min(o.RecoveryPoint, l.End())
+	}
+	return f
+}
+
+func (f *found) failed(err error) *found {
+	f.log.Close()
+	return &found{err: err}
+}
+
+// opened takes the log over and serves who has waited for it.
+func (p *Partition) opened(c stage.Context, f *found) {
+	if f.err != nil && p.phase != leaving {
+		p.fail(c, f.err)
+	}
+	p.log = f.log
+	if p.phase == leaving {
+		p.depart(c)
+		return
+	}
+	p.tell(c, f)
+	p.producers, p.unsaved, p.phase = f.producers, f.scanned, open
+	p.log.Configure(rolling(&p.replica.Office().Config))
+	p.sent = f.synced
+	out := p.replica.Opened(p.log.End(), f.synced)
+	p.makeDurable(c, f)
+	if onlySweeps(p.waiting) && p.replica.SyncedEnd() == p.log.End() {
+		p.sweepAndClose(c)
+		return
+	}
+	p.carryOut(c, out)
+	for len(p.waiting) > 0 {
+		r := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		p.ask(c, r)
+	}
+	p.waiting = nil
+}
+
+// tell reports what opening found wrong.
+func (p *Partition) tell(c stage.Context, f *found) {
+	for i := range f.recovery.Quarantine {
+		c.Log().Error("a part of the log is damaged and not served", "err", &f.recovery.Quarantine[i])
+	}
+	if f.recovery.Cut > 0 {
+		c.Log().Info("an unsynced tail of the log was cut", "bytes", f.recovery.Cut, "end", f.log.End())
+	}
+}
+
+// makeDurable has synced what opening has changed, or what it found and nobody knows to be on disk.
+func (p *Partition) makeDurable(c stage.Context, f *found) {
+	if f.replayed {
+		c.Send(p.post.Disk, &message.Replayed{Partition: p.post.ID, End: p.log.End(), Files: f.dirty})
+	}
+	if len(f.recovery.Dirty) > 0 {
+		p.sendCommit(c, &message.Commit{Base: f.synced, Files: f.dirty})
+	}
+}
+
+// rolling is the part of a topic's config that its log wants to know.
+func rolling(t *setting.Topic) log.Config {
+	return log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: time.Duration(t.SegmentMillis) * time.Millisecond,
+		IndexIntervalBytes: t.IndexIntervalBytes}
+}

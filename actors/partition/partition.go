@@ -1,0 +1,159 @@
+// Package partition is the actor of one replica of one partition: the only one that touches its log.
+//
+// It refuses what is not for a leader, what is too large, out of sequence or out of time, and it acknowledges nothing
+// that its topic's rule does not yet call durable. It does not look inside batches (the door does), keeps no file open
+// before somebody asks for it, and reads nothing for consumers: they read from the view that it publishes.
+package partition
+
+import (
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/partition/producers"
+	"github.com/troupe-broker/troupe/actors/partition/replica"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
+)
+
+// Partition is one copy of one partition. Most are idle, so that an idle one is this struct and nothing behind it.
+//
+//	Append ─▶ producers ─▶ log ─▶ replica ─▶ Commit ─▶ disk ─▶ Synced ─▶ replica ─▶ view, Appended, Progressed
+type Partition struct {
+	post        *post
+	incarnation uint64 // the disk's answers to an earlier one are not for us
+
+	phase     phase
+	recovered message.Recovered // what is known of the log while it is closed
+	waiting   []request         // what came before the log was open, in order
+
+	log       *log.Log
+	replica   replica.Replica     // who leads, who is in sync, what is committed
+	producers producers.Producers // who has written what already
+
+	acksAll    queue          // appends that wait for the high watermark
+	acksLocal  queue          // appends that wait for this node's disk
+	awaiting   []stage.Caller // who wants to hear when the view changes
+	seen       message.Bounds
+	visible    bool  // seen is what the published view says
+	settling   bool  // a settle is on its way
+	sent       int64 // the end of the last Commit
+	unsaved    int64 // bytes in the log that the last snapshot of producers does not cover
+	unflushed  int64 // bytes in the page cache that no Commit was sent for
+	flushing   bool  // flushTimer runs
+	flushTimer stage.Timer
+}
+
+// phase is where a replica is in its life.
+type phase uint8
+
+const (
+	starting phase = iota // the disk has not yet said what it knows
+	closed                // nobody has asked for the log yet
+	opening               // somebody reads it elsewhere
+	open
+	leaving // its topic is deleted
+)
+
+// request is somebody's question that waits for the log.
+type request struct {
+	from stage.Caller
+	ask  any
+}
+
+// Messages to self.
+type (
+	settle struct{} // the page cache has a burst of appends: count them
+	flush  struct{} // flush.ms has passed
+)
+
+// Receive is the table of contents.
+func (p *Partition) Receive(c stage.Context) {
+	switch m := c.Message().(type) {
+	case *stage.Started:
+		p.start(c)
+	case *message.Recovered:
+		p.recover(c, m)
+	case *found:
+		p.opened(c, m)
+	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep:
+		p.ask(c, request{c.Caller(), m})
+	case *message.Forget:
+		p.forget(c.Caller().Address)
+	case *message.Synced:
+		p.synced(c, m)
+	case *message.Unsynced:
+		p.unsynced(c, m)
+	case *settle:
+		p.settle(c)
+	case *flush:
+		p.flush(c)
+	case *message.Leadership:
+		p.lead(c, m)
+	case *message.Deleted:
+		p.delete(c)
+	case *removed:
+		p.gone(c, m)
+	case *stage.Stopping:
+		p.stop(c)
+	case *stage.TimedOut, *stage.Down:
+		p.forsaken(c)
+	default:
+		c.Unhandled()
+	}
+}
+
+// ask serves a request now, or opens the log and serves it then.
+func (p *Partition) ask(c stage.Context, r request) {
+	switch p.phase {
+	case open:
+		p.serve(c, r)
+	case leaving:
+		p.refuse(c, r, message.UnknownTopicOrPartition)
+	case closed:
+		if p.worthOpening(c, r) {
+			p.waiting = append(p.waiting, r)
+			p.open(c)
+		}
+	default:
+		p.waiting = append(p.waiting, r)
+	}
+}
+
+// serve is the table of contents of what needs an open log.
+func (p *Partition) serve(c stage.Context, r request) {
+	switch m := r.ask.(type) {
+	case *message.Append:
+		p.append(c, r.from, m)
+	case *message.Await:
+		p.await(c, r.from, m)
+	case *message.DeleteRecords:
+		p.deleteRecords(c, r.from, m)
+	case *message.DescribeProducers:
+		p.describeProducers(c, r.from)
+	case *message.Sweep:
+		p.sweep(c)
+	}
+}
+
+// lead takes a new word on who leads. It is kept where the next instance finds it.
+func (p *Partition) lead(c stage.Context, m *message.Leadership) {
+	out := p.replica.Lead(m)
+	p.post.Leadership = p.replica.Office()
+	if p.phase != open {
+		return
+	}
+	p.log.Configure(rolling(&p.replica.Office().Config))
+	p.carryOut(c, out)
+}
+
+// carryOut is the only place where a decision becomes an effect: sync, then publish, then answer.
+func (p *Partition) carryOut(c stage.Context, out replica.Out) {
+	if out.Flush {
+		p.commit(c, nil, message.Trace{})
+	}
+	if out.Changed && !p.replica.Leads() {
+		p.answerParked(c, message.NotLeaderOrFollower)
+	}
+	if out.Moved || out.Changed {
+		p.publish(c)
+	}
+	p.free(c, out)
+}

@@ -1,0 +1,117 @@
+package partition
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
+)
+
+// worthOpening says that a request needs the log: a sweep does only where something on disk can expire.
+func (p *Partition) worthOpening(c stage.Context, r request) bool {
+	if _, sweep := r.ask.(*message.Sweep); !sweep {
+		return true
+	}
+	t := &p.replica.Office().Config
+	if !t.CleanupDelete || t.RetentionMillis < 0 && t.RetentionBytes < 0 {
+		return false
+	}
+	names, err := c.FS().List(dir(p.post.ID))
+	return err == nil && len(names) > 0
+}
+
+func onlySweeps(asked []request) bool {
+	for _, r := range asked {
+		if _, sweep := r.ask.(*message.Sweep); !sweep {
+			return false
+		}
+	}
+	return len(asked) > 0
+}
+
+// sweep deletes what retention no longer keeps, and forgets producers that were silent for too long.
+func (p *Partition) sweep(c stage.Context) {
+	t := &p.replica.Office().Config
+	p.producers.Expire(c.Now(), t.ProducerExpiry)
+	committed := p.replica.HighWatermark()
+	if committed < 0 {
+		return
+	}
+	before := p.log.Start()
+	segments, err := p.log.DeleteOld(retention(t, committed), c.Now())
+	if err != nil {
+		p.fail(c, fmt.Errorf("delete old segments: %w", err))
+	}
+	if segments > 0 || p.log.Start() != before {
+		c.Log().Info("old segments were deleted", "topic", p.replica.Office().Name, "segments", segments, "start", p.log.Start())
+		p.startMoved(c)
+	}
+}
+
+// sweepAndClose sweeps a log that nobody else has asked for, and lets go of it again. No view of it was ever published,
+// so that no reader is left behind.
+func (p *Partition) sweepAndClose(c stage.Context) {
+	p.waiting = nil
+	p.sweep(c)
+	if p.visible || p.sent < p.log.End() {
+		return // the sweep has changed something and the disk is at it: stay
+	}
+	if err := p.close(c); err != nil {
+		p.fail(c, fmt.Errorf("close the log: %w", err))
+	}
+}
+
+func retention(t *setting.Topic, committed int64) log.Retention {
+	r := log.Retention{Age: -1, Bytes: -1, Below: committed}
+	if t.CleanupDelete && t.RetentionMillis >= 0 {
+		r.Age = time.Duration(min(t.RetentionMillis, int64(flushNever/time.Millisecond)*100)) * time.Millisecond
+	}
+	if t.CleanupDelete {
+		r.Bytes = t.RetentionBytes
+	}
+	return r
+}
+
+// startMoved shows the new log start to readers and has it remembered.
+func (p *Partition) startMoved(c stage.Context) {
+	p.sendCommit(c, &message.Commit{Base: p.log.Start(), StartAt: true, Files: p.log.Dirty()})
+	p.publish(c)
+}
+
+// deleteRecords moves the log start up (S52). It says nothing is durable yet: a crash may bring the records back, as
+// Kafka's may.
+func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message.DeleteRecords) {
+	target := m.Offset
+	if target == -1 {
+		target = p.replica.HighWatermark()
+	}
+	if code := p.mayDelete(target); code != message.OK {
+		c.Answer(from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
+		return
+	}
+	if target > p.log.Start() {
+		p.log.SetStart(target)
+		p.startMoved(c)
+	}
+	c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})
+}
+
+func (p *Partition) mayDelete(target int64) message.Code {
+	office := p.replica.Office()
+	switch {
+	case office.Internal:
+		return message.InvalidTopicException
+	case !p.replica.Leads():
+		return message.NotLeaderOrFollower
+	case !office.Config.CleanupDelete:
+		return message.PolicyViolation
+	case p.replica.HighWatermark() < 0:
+		return message.OffsetNotAvailable
+	case target < 0 || target > p.replica.HighWatermark():
+		return message.OffsetOutOfRange
+	}
+	return message.OK
+}
