@@ -1,0 +1,112 @@
+package log
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+// Redo brings the journal's entries into a log that has recovered its own valid prefix, in order. Doing it twice is doing
+// it once. What it wrote is in Dirty.
+func (l *Log) Redo(entries []message.Redo, now time.Time) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	have, err := l.traces(entries)
+	if err != nil {
+		return err
+	}
+	for _, r := range entries {
+		switch {
+		case r.StartAt:
+			l.SetStart(max(r.Base, l.Start()))
+		case r.Batch == nil:
+			have, err = l.cutTraces(have, r.Base)
+		default:
+			have, err = l.redoBatch(have, r, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trace is what identifies a batch that the log has already.
+type trace struct {
+	base  int64
+	epoch int32
+	crc   uint32
+	size  int
+}
+
+func traceOf(b record.Batch) trace {
+	return trace{b.BaseOffset(), b.LeaderEpoch(), b.CRC(), len(b)}
+}
+
+// traces lists what the log has where the journal has something to say.
+func (l *Log) traces(entries []message.Redo) ([]trace, error) {
+	from := entries[0].Base
+	for _, r := range entries {
+		from = min(from, r.Base)
+	}
+	var have []trace
+	if from = max(from, l.Start()); from >= l.End() {
+		return nil, nil
+	}
+	err := l.Scan(from, func(b record.Batch) bool {
+		have = append(have, traceOf(b))
+		return true
+	})
+	return have, err
+}
+
+// redoBatch appends a batch, unless the log has it. One that contradicts the log is newer than what is there.
+func (l *Log) redoBatch(have []trace, r message.Redo, now time.Time) ([]trace, error) {
+	b := record.Batch(r.Batch)
+	switch {
+	case b.NextOffset() <= l.Start() || holds(have, b):
+		return have, nil
+	case r.Base < l.Start():
+		// The log start lies within this batch, and the file that held it is lost.
+		start := l.Start()
+		if err := l.TruncateAll(r.Base); err != nil {
+			return nil, err
+		}
+		defer l.SetStart(start)
+		have = nil
+	case r.Base < l.End():
+		var err error
+		if have, err = l.cutTraces(have, r.Base); err != nil {
+			return nil, err
+		}
+	}
+	if r.Base != l.End() {
+		return nil, fmt.Errorf("the journal goes on at offset %d, but the log ends at %d: what is between them was synced once and is "+
+			"gone; restore the segment files, or delete the topic", r.Base, l.End())
+	}
+	return append(have, traceOf(b)), l.Append(b, now)
+}
+
+func holds(have []trace, b record.Batch) bool {
+	t := tracesFrom(have, b.BaseOffset())
+	return len(t) > 0 && t[0] == traceOf(b)
+}
+
+// cutTraces truncates the log and the list of what it has.
+func (l *Log) cutTraces(have []trace, offset int64) ([]trace, error) {
+	have = have[:len(have)-len(tracesFrom(have, offset))]
+	if offset >= l.End() {
+		return have, nil
+	}
+	return have, l.Truncate(offset)
+}
+
+// tracesFrom is the part of the list from an offset on.
+func tracesFrom(have []trace, offset int64) []trace {
+	at, _ := slices.BinarySearchFunc(have, offset, func(t trace, offset int64) int { return int(t.base - offset) })
+	return have[at:]
+}
