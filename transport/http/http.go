@@ -1,0 +1,72 @@
+// Package http is the door for operators: /metrics for Prometheus, /healthz (the process lives) and /readyz (it serves).
+// It also counts what happens at the other doors, and sends OpenTelemetry traces where that is configured.
+//
+// It asks no actor anything: what it shows is counted at the doors or read from published views when somebody looks.
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Server answers operators.
+type Server struct {
+	listener net.Listener
+	server   *http.Server
+	ready    atomic.Bool
+}
+
+// Listen opens the address, "host:port" with port 0 for a free one, and answers at once: /readyz with 503 until Ready.
+func Listen(address string, metrics prometheus.Gatherer) (*Server, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("http.listener=%s: another process listens there: stop it, or choose another address with --http", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("http.listener=%s: %w", address, err)
+	}
+	s := &Server{listener: l}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
+	go s.server.Serve(l)
+	return s, nil
+}
+
+// Address is where it listens.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Ready says whether the broker serves its clients.
+func (s *Server) Ready(yes bool) { s.ready.Store(yes) }
+
+// Close stops answering and waits a moment for those who are being answered.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.server.Shutdown(ctx)
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if s.ready.Load() {
+		say(w, http.StatusOK, "ready")
+		return
+	}
+	say(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
+}
+
+func say(w http.ResponseWriter, status int, sentence string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, sentence)
+}
