@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -24,7 +23,7 @@ var (
 )
 
 // DefaultLevel is the codec's own default level.
-const DefaultLevel = math.MinInt32
+const DefaultLevel = 0
 
 var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
 
@@ -81,8 +80,8 @@ func Decompress(c Codec, dst, src []byte, max int) ([]byte, error) {
 	return dst, nil
 }
 
-// Compress compresses src behind what is in dst. Level is the codec's, as in Kafka's compression.*.level; snappy has
-// none. Snappy gets Java's framing, without which Java clients cannot read it.
+// Compress compresses src behind what is in dst. Level is the codec's, as in Kafka's compression.*.level; one that the codec
+// does not have is its default or its nearest, and snappy has none. Snappy gets Java's framing, without which Java clients cannot read it.
 func Compress(c Codec, level int, dst, src []byte) ([]byte, error) {
 	switch c {
 	case None:
@@ -102,7 +101,7 @@ func Compress(c Codec, level int, dst, src []byte) ([]byte, error) {
 // The pools fill on first use and the garbage collector empties them: an idle broker holds no codec's memory.
 var (
 	gunzips, unlz4s, unzstds sync.Pool
-	zips                     [11]sync.Pool // by level, from -1 to 9
+	zips                     [10]sync.Pool // by level: 0 the default, 1 to 9
 	lz4s                     [10]sync.Pool // by level: 0 fast, 1 to 9 high
 	zstds                    [5]sync.Pool  // by zstd.EncoderLevel
 )
@@ -196,11 +195,12 @@ func zstdRoom(src []byte, have int) int {
 }
 
 func zip(level int, dst, src []byte) ([]byte, error) {
-	if level < gzip.DefaultCompression || level > gzip.BestCompression {
-		level = gzip.DefaultCompression
+	n := level
+	if level < gzip.BestSpeed || level > gzip.BestCompression {
+		n, level = 0, gzip.DefaultCompression
 	}
 	out := bytes.NewBuffer(dst)
-	z, _ := zips[level+1].Get().(*gzip.Writer)
+	z, _ := zips[n].Get().(*gzip.Writer)
 	if z == nil {
 		var err error
 		if z, err = gzip.NewWriterLevel(out, level); err != nil {
@@ -210,7 +210,7 @@ func zip(level int, dst, src []byte) ([]byte, error) {
 	z.Reset(out)
 	err := writeAll(z, src)
 	z.Reset(nil) // do not hold on to the caller's memory
-	zips[level+1].Put(z)
+	zips[n].Put(z)
 	return out.Bytes(), err
 }
 
