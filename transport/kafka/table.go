@@ -26,7 +26,29 @@ type handler func(c stage.Context, r *Request)
 func served() []api {
 	return []api{
 		produceAPI,
+		fetchAPI,
 		apiVersions,
+		createTopics,
+		deleteTopics,
+		deleteRecords,
+		describeACLs,
+		createACLs,
+		deleteACLs,
+		describeConfigs,
+		alterConfigs,
+		alterReplicaLogDirs,
+		describeLogDirs,
+		createPartitions,
+		electLeaders,
+		incrementalAlterConfigs,
+		alterPartitionReassignments,
+		listPartitionReassignments,
+		describeQuorum,
+		updateFeatures,
+		describeCluster,
+		describeProducers,
+		listConfigResources,
+		describeTopicPartitions,
 	}
 }
 
