@@ -1,12 +1,20 @@
 // Package log is one partition's log on disk: segments of record batches, their sparse indexes, and the history of leader
 // epochs. One owner, no locks, no goroutines; readers use the views that it hands out.
+//
+//	<dir>/00000000000000000000.log    record batches, one behind the other, as they are on the wire
+//	<dir>/00000000000000000000.index  sparse index of a sealed segment (index.go), can be made anew
+//	<dir>/00000000000000004711.log    the last segment's index is in memory only
+//	<dir>/epochs                      where each leader epoch begins (epochs.go), can be made anew
+//
+// A segment's name is the offset of its first record, or of the first it will have. Directory and files are made by the
+// first append. It refuses to know about commits, syncs and producers: it says what is dirty, its owner has it synced.
 package log
 
 import (
+	"errors"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -15,7 +23,8 @@ type Options struct {
 	FS  vfs.FS
 	Dir string // "topics/<uuid>/<partition>"; made on the first append, not on Open
 	// RecoveryPoint: below this offset everything was synced and whole. Damage below it is quarantined, what is invalid
-	// above it is an unsynced tail and cut.
+	// above it is an unsynced tail and cut. Before a Truncate below it is made, it must be lowered durably, or the
+	// missing records are taken for damage after a crash.
 	RecoveryPoint int64
 	// LogStart is at least this.
 	LogStart int64
@@ -26,79 +35,176 @@ type Options struct {
 
 // Config is how a log rolls and indexes.
 type Config struct {
-	SegmentBytes       int64
-	SegmentAge         time.Duration // 0: never
-	IndexIntervalBytes int32
+	SegmentBytes       int64         // 0: 1 GiB, which is also the most
+	SegmentAge         time.Duration // since the first append in the segment; 0: never
+	IndexIntervalBytes int32         // between two index entries; 0: 4096
+	// Gaps: offsets may be missing between batches, because the log is compacted. Without it every batch must begin
+	// where the one before it ended.
+	Gaps bool
 }
 
+const (
+	segmentBytesMax    = 1 << 30
+	indexIntervalBytes = 4096
+)
+
+func (c Config) withDefaults() Config {
+	if c.SegmentBytes <= 0 || c.SegmentBytes > segmentBytesMax {
+		c.SegmentBytes = segmentBytesMax
+	}
+	if c.IndexIntervalBytes <= 0 {
+		c.IndexIntervalBytes = indexIntervalBytes
+	}
+	return c
+}
+
+func (c Config) rules() rules { return rules{gaps: c.Gaps, interval: int64(c.IndexIntervalBytes)} }
+
 // Log is an open log.
-type Log struct{ _ int }
+type Log struct {
+	place  *place
+	config Config
 
-// Open recovers the longest valid prefix; a directory that is not there is an empty log that starts at opts.LogStart.
-func Open(opts Options, now time.Time) (*Log, Recovery, error) { panic("not yet") }
+	shape *shape // what changes rarely, shared with the views
+	start int64
+	next  int64 // the end offset
+	size  int64 // of the last segment
+	since time.Time
+	index sketch // of the last segment
 
-// Recovery says what Open found and did.
-type Recovery struct {
-	Cut        int64 // bytes of invalid tail that were removed
-	Scanned    int64 // bytes read
-	Rebuilt    int   // indexes made anew
-	Quarantine []message.Damaged
-	Dirty      []message.Syncer // must be synced before anything is acknowledged on top of it
+	history handle // the epochs file
+	dirty   dirty
+	doomed  []*handle // of removed files, open until the next removal for readers that are in the middle of one
+	broken  error     // a failed write could not be undone
+}
+
+// shape is what views share until a segment rolls or goes, an epoch begins or the log is configured. It never changes,
+// another takes its place.
+type shape struct {
+	rules    rules
+	segments []*segment        // in ascending order; empty as long as nothing was ever appended
+	sealed   int64             // bytes of all but the last
+	damaged  []message.Damaged // of the last segment
+	epochs   epochs
+}
+
+// reshape is a copy of the shape to be changed and put in its place.
+func (l *Log) reshape() *shape {
+	s := *l.shape
+	l.shape = &s
+	return l.shape
+}
+
+// setSegments puts other segments in place.
+func (l *Log) setSegments(segments []*segment) *shape {
+	s := l.reshape()
+	s.segments, s.sealed = segments, 0
+	for _, seg := range segments[:max(0, len(segments)-1)] {
+		s.sealed += seg.size
+	}
+	return s
+}
+
+func (l *Log) last() *segment {
+	if n := len(l.shape.segments); n > 0 {
+		return l.shape.segments[n-1]
+	}
+	return nil
 }
 
 // Configure changes how the log rolls from now on.
-func (l *Log) Configure(c Config) { panic("not yet") }
-
-// Append writes one batch, whose base offset and leader epoch the caller has set, behind the end. now is for rolling by
-// age. What it dirtied is in Dirty. On an error the log is as it was before (a partial write is cut away).
-// Errors wrap vfs.ErrFull where the disk has no room.
-func (l *Log) Append(b record.Batch, now time.Time) error { panic("not yet") }
-
-// Dirty hands out, once, everything that was dirtied since the last call and has to be synced to make the log durable:
-// files first, then directories.
-func (l *Log) Dirty() []message.Syncer { panic("not yet") }
-
-// Truncate cuts the log so that it ends at offset (the start of a batch; a batch that holds the offset goes whole).
-func (l *Log) Truncate(offset int64) error { panic("not yet") }
-
-// TruncateAll empties the log and lets it start at offset.
-func (l *Log) TruncateAll(offset int64) error { panic("not yet") }
-
-// SetStart moves the log start up; what lies wholly below it is removed by DeleteOld.
-func (l *Log) SetStart(offset int64) { panic("not yet") }
-
-// Start is the first offset that may be read, End the offset of the next record.
-func (l *Log) Start() int64 { panic("not yet") }
-
-// End is the offset of the next record.
-func (l *Log) End() int64 { panic("not yet") }
-
-// LastEpoch is the leader epoch of the last batch, -1 in an empty log.
-func (l *Log) LastEpoch() int32 { panic("not yet") }
-
-// Retention says what DeleteOld may take.
-type Retention struct {
-	Age   time.Duration // by the segment's largest timestamp; negative: for ever
-	Bytes int64         // negative: any size
-	Below int64         // never a segment with records at or above this offset (the high watermark)
+func (l *Log) Configure(c Config) {
+	l.config = c.withDefaults()
+	if l.shape.rules != l.config.rules() {
+		l.reshape().rules = l.config.rules()
+	}
 }
 
-// DeleteOld removes whole segments by age, by size and below the start, the active one too (a new empty one is rolled
-// first), moves the start, and says how many segments went.
-func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) { panic("not yet") }
+// SetStart moves the log start up, at most to the end; what lies wholly below it is removed by DeleteOld.
+func (l *Log) SetStart(offset int64) {
+	if offset = min(offset, l.next); offset > l.start {
+		l.start = offset
+		l.forgetEpochs()
+	}
+}
 
-// Scan reads every batch from offset on, in order, until each returns false. The batch is valid during the call only.
-func (l *Log) Scan(from int64, each func(b record.Batch) bool) error { panic("not yet") }
+// Start is the first offset that may be read, End the offset of the next record.
+func (l *Log) Start() int64 { return l.start }
 
-// View is an immutable picture for readers, with the bounds given (LogStart and LogEnd are filled in by the log). It
-// stays readable when the log goes on, rolls or is truncated above the bounds' HighWatermark.
-func (l *Log) View(b message.Bounds) message.View { panic("not yet") }
+// End is the offset of the next record.
+func (l *Log) End() int64 { return l.next }
 
-// SaveIndexes writes what recovery would otherwise have to rebuild: the active segment's indexes, in the page cache only.
-func (l *Log) SaveIndexes() error { panic("not yet") }
+// Bytes is how much the segments hold on disk.
+func (l *Log) Bytes() int64 { return l.shape.sealed + l.size }
 
-// Close closes the files and saves the indexes. It does not sync.
-func (l *Log) Close() error { panic("not yet") }
+// LastEpoch is the leader epoch of the last batch, -1 in an empty log.
+func (l *Log) LastEpoch() int32 {
+	if l.start >= l.next {
+		return -1
+	}
+	return l.shape.epochs.last()
+}
+
+// SaveIndexes writes what recovery would otherwise have to rebuild: the last segment's index, and those of older ones
+// that were missing or bad; in the page cache only.
+func (l *Log) SaveIndexes() error {
+	for _, seg := range l.shape.segments {
+		if sum := seg.known.Load(); sum != nil && sum.entries != nil && seg != l.last() {
+			if err := l.saveSealed(seg, sum); err != nil {
+				return err
+			}
+		}
+	}
+	if l.last() == nil || l.size == 0 || len(l.shape.damaged) > 0 { // as in saveSealed
+		return nil
+	}
+	return saveIndex(l.last(), l.lastHead(), l.index.entries)
+}
+
+func (l *Log) lastHead() head {
+	return head{base: l.index.base, next: l.next, maxTime: l.index.maxTime, covered: l.size}
+}
+
+// saveSealed writes a sealed segment's index and lets its entries go from memory. That of a damaged one stays there:
+// without a file the damage, which the file cannot tell, is found again after a restart.
+func (l *Log) saveSealed(seg *segment, sum *summary) error {
+	if len(sum.damaged) > 0 {
+		return nil
+	}
+	h := head{base: seg.base, next: sum.next, maxTime: sum.maxTime, covered: seg.size}
+	if err := saveIndex(seg, h, sum.entries); err != nil {
+		return err
+	}
+	seg.known.Store(&summary{next: sum.next, maxTime: sum.maxTime, count: sum.count})
+	return nil
+}
+
+func saveIndex(seg *segment, h head, entries []entry) error {
+	f, err := seg.index.create()
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(encodeIndex(h, entries), 0)
+	return err
+}
+
+// Close closes the files and saves the indexes. It does not sync; what Dirty has handed out can still be synced.
+func (l *Log) Close() error {
+	err := l.SaveIndexes()
+	for _, seg := range l.shape.segments {
+		err = errors.Join(err, seg.log.close(), seg.index.close())
+	}
+	return errors.Join(err, l.history.close(), l.closeDoomed())
+}
 
 // Remove deletes everything. The log is not to be used any more.
-func (l *Log) Remove() error { panic("not yet") }
+func (l *Log) Remove() error {
+	var err error
+	for _, seg := range l.shape.segments {
+		seg.log.gone.Store(true)
+		err = errors.Join(err, seg.log.close(), seg.index.close())
+	}
+	l.history.gone.Store(true)
+	err = errors.Join(err, l.history.close(), l.closeDoomed())
+	return errors.Join(err, l.place.fs.RemoveAll(l.place.dir))
+}

@@ -1,0 +1,194 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+// Append writes one batch, whose base offset and leader epoch the caller has set, behind the end. now is for rolling by
+// age. What it dirtied is in Dirty. On an error the log is as it was before (a partial write is cut away).
+// Errors wrap vfs.ErrFull where the disk has no room.
+//
+// If a partial write cannot be cut away, nothing is appended any more until the log is opened anew.
+func (l *Log) Append(b record.Batch, now time.Time) error {
+	if err := l.admits(b); err != nil {
+		return err
+	}
+	if l.last() == nil || l.full(b, now) {
+		if err := l.roll(b.BaseOffset()); err != nil {
+			return fmt.Errorf("beginning a segment of %s: %w", l.place.dir, err)
+		}
+	}
+	before := l.shape.epochs
+	if err := l.notice(b.LeaderEpoch(), b.BaseOffset()); err != nil {
+		return fmt.Errorf("noting leader epoch %d of %s: %w", b.LeaderEpoch(), l.place.dir, err)
+	}
+	if err := l.write(b); err != nil {
+		if len(l.shape.epochs) != len(before) {
+			l.reshape().epochs = before
+		}
+		return err
+	}
+	if l.size == 0 {
+		l.since = now
+	}
+	l.index.add(b, l.size, l.shape.rules.interval)
+	l.size += int64(len(b))
+	l.next = b.NextOffset()
+	l.dirty.last = true
+	return nil
+}
+
+// admits refuses what would make the log invalid.
+func (l *Log) admits(b record.Batch) error {
+	switch {
+	case l.broken != nil:
+		return fmt.Errorf("%s takes no appends until it is opened anew: %w", l.place.dir, l.broken)
+	case len(b) < record.HeaderSize || b.Size() != len(b):
+		return fmt.Errorf("appending to %s: %d bytes are not one batch", l.place.dir, len(b))
+	case b.BaseOffset() < l.next || b.BaseOffset() > l.next && !l.shape.rules.gaps:
+		return fmt.Errorf("appending to %s: base offset %d, but the log ends at %d", l.place.dir, b.BaseOffset(), l.next)
+	case b.LastOffset() < b.BaseOffset() || b.LastOffset() == math.MaxInt64:
+		return fmt.Errorf("appending to %s: last offset %d of a batch that begins at %d", l.place.dir, b.LastOffset(), b.BaseOffset())
+	case b.LeaderEpoch() < l.shape.epochs.last():
+		return fmt.Errorf("appending to %s: leader epoch %d, but the log has %d already", l.place.dir, b.LeaderEpoch(), l.shape.epochs.last())
+	}
+	return nil
+}
+
+// full says that a batch must go to another segment than the last one.
+func (l *Log) full(b record.Batch, now time.Time) bool {
+	if b.LastOffset()-l.index.base > math.MaxInt32 {
+		return true
+	}
+	if l.size == 0 {
+		return false
+	}
+	return l.size+int64(len(b)) > l.config.SegmentBytes || l.config.SegmentAge > 0 && now.Sub(l.since) >= l.config.SegmentAge
+}
+
+// write writes at the end of the last segment, all or nothing.
+func (l *Log) write(b record.Batch) error {
+	file, err := l.last().log.open()
+	if err != nil {
+		return err
+	}
+	n, err := file.WriteAt(b, l.size)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		return nil
+	}
+	if undo := file.Truncate(l.size); undo != nil {
+		l.broken = errors.Join(err, undo)
+	}
+	return fmt.Errorf("appending to %s: %w", l.place.dir, err)
+}
+
+// roll seals the last segment, if there is one, and begins another at an offset.
+func (l *Log) roll(base int64) error {
+	if l.last() == nil {
+		if err := l.place.fs.MkdirAll(l.place.dir); err != nil {
+			return err
+		}
+		l.dirty.above = true
+	} else if l.size == 0 {
+		return l.replace(base)
+	}
+	next := newSegment(l.place, base)
+	if _, err := next.log.create(); err != nil {
+		return err
+	}
+	l.dirty.dir = true
+	segments := l.shape.segments
+	if old := l.last(); old != nil {
+		l.seal(old, base)
+		segments = segments[:len(segments):len(segments)]
+	}
+	l.begin(append(segments, next))
+	return nil
+}
+
+// replace gives an empty last segment another name: the offset cannot stand in it as its distance from the base.
+func (l *Log) replace(base int64) error {
+	old := l.last()
+	next := newSegment(l.place, base)
+	if _, err := next.log.create(); err != nil {
+		return err
+	}
+	n := len(l.shape.segments) - 1
+	l.dirty.dir = true
+	l.begin(append(l.shape.segments[:n:n], next))
+	return l.drop(old)
+}
+
+// begin makes the last of the segments, which is empty, the one that is appended to.
+func (l *Log) begin(segments []*segment) {
+	next := segments[len(segments)-1]
+	l.setSegments(segments).damaged = nil
+	l.size, l.index = 0, sketch{base: next.base, maxTime: noTime}
+	l.dirty.follow(&next.log)
+}
+
+// seal fixes what views read of a segment that gets no more appends. Its index goes to a file; if that cannot be
+// written it stays in memory.
+func (l *Log) seal(seg *segment, bound int64) {
+	seg.size, seg.bound = l.size, bound
+	sum := &summary{next: l.next, maxTime: l.index.maxTime, count: len(l.index.entries), entries: l.index.entries, damaged: l.shape.damaged}
+	seg.known.Store(sum)
+	l.dirty.seal()
+	_ = l.saveSealed(seg, sum) // SaveIndexes tries again
+}
+
+// dirty is what has to be synced: the last segment's file, nearly always it alone, and what else there is.
+type dirty struct {
+	last  bool // the last segment's file
+	alone []message.Syncer
+	files []message.Syncer // others
+	dir   bool
+	above bool // and the directories above it
+}
+
+// follow makes another file the last one.
+func (d *dirty) follow(h *handle) {
+	d.last = false
+	d.alone = []message.Syncer{h}
+}
+
+// seal keeps the last file among the others when it is the last no more.
+func (d *dirty) seal() {
+	if d.last {
+		d.files, d.last = append(d.files, d.alone...), false
+	}
+}
+
+// Dirty hands out, once, everything that was dirtied since the last call and has to be synced to make the log durable:
+// files first, then directories. The slice is not to be changed. The Syncers outlive the log: they can be synced after
+// Close, and those of removed files have nothing to do.
+func (l *Log) Dirty() []message.Syncer {
+	d := &l.dirty
+	if d.files == nil && !d.dir && !d.above {
+		if !d.last {
+			return nil
+		}
+		d.last = false
+		return d.alone
+	}
+	d.seal()
+	out := d.files
+	switch {
+	case d.above:
+		out = append(out, l.place.chain()...)
+	case d.dir:
+		out = append(out, l.place.chain()[0])
+	}
+	*d = dirty{alone: d.alone}
+	return out
+}

@@ -1,0 +1,112 @@
+package log
+
+import (
+	"slices"
+	"time"
+)
+
+// Retention says what DeleteOld may take.
+type Retention struct {
+	Age   time.Duration // by the segment's largest timestamp; negative: for ever
+	Bytes int64         // negative: any size
+	Below int64         // never a segment with records at or above this offset (the high watermark)
+}
+
+// DeleteOld removes whole segments by age, by size and below the start, the active one too (a new empty one is rolled
+// first), moves the start, and says how many segments went.
+//
+// It syncs the directory itself, which happens rarely: before all but one segment go, the name of the one that stays and
+// alone knows the end offset; and between two removals, so that a crash leaves no hole.
+func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
+	n, err := l.old(r, now)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	if err := l.closeDoomed(); err != nil {
+		return 0, err
+	}
+	if n == len(l.shape.segments) {
+		if err := l.roll(l.next); err != nil {
+			return 0, err
+		}
+	}
+	if n == len(l.shape.segments)-1 {
+		if err := l.syncNames(); err != nil {
+			return 0, err
+		}
+	}
+	for i, seg := range l.shape.segments[:n] {
+		if i > 0 {
+			if err := l.place.fs.SyncDir(l.place.dir); err != nil {
+				return i, err
+			}
+		}
+		if err := l.forget(seg); err != nil {
+			return i, err
+		}
+	}
+	return n, nil
+}
+
+// old is how many segments, from the first on, may go.
+func (l *Log) old(r Retention, now time.Time) (int, error) {
+	bytes := l.Bytes()
+	for i := range l.shape.segments {
+		p, err := l.part(i)
+		if err != nil {
+			return 0, err
+		}
+		if p.size == 0 && i == len(l.shape.segments)-1 || p.next > r.Below {
+			return i, nil
+		}
+		bytes -= p.size
+		gone := p.next <= l.start || r.Bytes >= 0 && bytes >= r.Bytes
+		if !gone {
+			if gone, err = l.aged(&p, r.Age, now); err != nil {
+				return 0, err
+			}
+		}
+		if !gone {
+			return i, nil
+		}
+	}
+	return len(l.shape.segments), nil
+}
+
+// aged says whether a segment's largest timestamp, or if it has none the time of the last write, is too old.
+func (l *Log) aged(p *part, age time.Duration, now time.Time) (bool, error) {
+	if age < 0 {
+		return false, nil
+	}
+	last := time.UnixMilli(p.maxTime)
+	if p.maxTime < 0 {
+		info, err := l.place.fs.Stat(p.log.path())
+		if err != nil {
+			return false, err
+		}
+		last = info.ModTime()
+	}
+	return now.Sub(last) > age, nil
+}
+
+// syncNames makes the names of the log's files durable.
+func (l *Log) syncNames() error {
+	for _, dir := range l.place.chain() {
+		if err := dir.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget removes the first segment.
+func (l *Log) forget(seg *segment) error {
+	if err := l.drop(seg); err != nil {
+		return err
+	}
+	rest := l.shape.segments[1:]
+	l.setSegments(slices.Clone(rest))
+	l.start = max(l.start, rest[0].base)
+	l.forgetEpochs()
+	return nil
+}

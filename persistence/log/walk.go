@@ -1,0 +1,193 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+const (
+	blockBytes = 64 << 10 // what recovery and scans read at a time
+	anyEpoch   = math.MinInt32
+)
+
+// flaw says why the bytes at a position are not the batch that should be there.
+type flaw string
+
+func (f flaw) Error() string { return string(f) }
+
+// rules are what a log's batches must keep to, besides being whole.
+type rules struct {
+	gaps     bool // compacted: offsets may be missing between batches
+	interval int64
+}
+
+// walker goes through a segment from batch to batch, by the headers, through one buffer.
+type walker struct {
+	file  io.ReaderAt
+	size  int64 // of the part that may be read
+	bound int64 // no batch may go beyond this offset
+	rules rules
+	block int64 // bytes to read at a time
+
+	at    int64 // position
+	next  int64 // the offset that is due there
+	epoch int32 // the least epoch that is due there
+	read  int64 // bytes read from the file
+
+	buf  []byte
+	from int64 // where buf lies in the file
+}
+
+// header is the header of the batch at the walker's position, perhaps with bytes behind it. io.EOF at the end; a flaw
+// if that is not the batch that is due there.
+func (w *walker) header() (record.Batch, error) {
+	if w.at >= w.size {
+		return nil, io.EOF
+	}
+	b, err := w.peek(w.at)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := record.CheckHeader(b); err != nil {
+		return nil, flaw(err.Error())
+	}
+	base, size := b.BaseOffset(), int64(b.Size())
+	switch {
+	case base < w.next || base > w.next && !w.rules.gaps:
+		return nil, flaw(fmt.Sprintf("offset %d where %d is due", base, w.next))
+	case size > w.size-w.at:
+		return nil, flaw(fmt.Sprintf("the batch at offset %d is cut short", base))
+	case b.LastOffset() >= w.bound || b.LastOffset() < base:
+		return nil, flaw(fmt.Sprintf("the batch at offset %d reaches %d, beyond %d", base, b.LastOffset(), w.bound))
+	case b.LeaderEpoch() < w.epoch:
+		return nil, flaw(fmt.Sprintf("the batch at offset %d has leader epoch %d behind %d", base, b.LeaderEpoch(), w.epoch))
+	}
+	return b, nil
+}
+
+// step goes behind the batch whose header it is given.
+func (w *walker) step(b record.Batch) {
+	w.at += int64(b.Size())
+	w.next = b.NextOffset()
+	w.epoch = b.LeaderEpoch()
+}
+
+// peek is at least a header's worth of bytes from a position on.
+func (w *walker) peek(at int64) (record.Batch, error) {
+	if at+record.HeaderSize > w.size {
+		return nil, flaw(fmt.Sprintf("%d bytes are no header", w.size-at))
+	}
+	if at < w.from || at+record.HeaderSize > w.from+int64(len(w.buf)) {
+		if err := w.fill(at, max(w.block, record.HeaderSize)); err != nil {
+			return nil, err
+		}
+	}
+	return record.Batch(w.buf[at-w.from:]), nil
+}
+
+// fill reads n bytes, or as many as there are, from a position on.
+func (w *walker) fill(at, n int64) error {
+	n = min(n, w.size-at)
+	if int64(cap(w.buf)) < n {
+		w.buf = make([]byte, n)
+	}
+	w.buf, w.from = w.buf[:n], at
+	got, err := w.file.ReadAt(w.buf, at)
+	w.read += int64(got)
+	if int64(got) == n {
+		return nil
+	}
+	w.buf = w.buf[:0]
+	if err == nil || errors.Is(err, io.EOF) {
+		return flaw(fmt.Sprintf("the file ends at %d, and not at %d", at+int64(got), w.size))
+	}
+	return err
+}
+
+// checked is header for those who want the checksum too.
+func (w *walker) checked() (record.Batch, error) {
+	b, err := w.header()
+	if err != nil {
+		return nil, err
+	}
+	base, crc := b.BaseOffset(), b.CRC()
+	sum, err := w.checksum(w.at, int64(b.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if sum != crc {
+		return nil, flaw(fmt.Sprintf("the checksum of the batch at offset %d does not match", base))
+	}
+	return w.peek(w.at)
+}
+
+// whole is checked with all of the batch in the buffer.
+func (w *walker) whole() (record.Batch, error) {
+	b, err := w.checked()
+	if err != nil {
+		return nil, err
+	}
+	size := b.Size()
+	if len(b) < size {
+		if err := w.fill(w.at, max(w.block, int64(size))); err != nil {
+			return nil, err
+		}
+		b = record.Batch(w.buf)
+	}
+	return b[:size:size], nil
+}
+
+// checksum computes a batch's checksum block by block, so that a length made of rotten bits costs no memory.
+func (w *walker) checksum(at, size int64) (uint32, error) {
+	if at >= w.from && at+size <= w.from+int64(len(w.buf)) {
+		return record.Batch(w.buf[at-w.from:][:size]).Checksum(), nil
+	}
+	const summed = 21 // the first byte that the checksum covers
+	sum := uint32(0)
+	for pos, end := at+summed, at+size; pos < end; {
+		if err := w.fill(pos, min(blockBytes, end-pos)); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, record.Castagnoli, w.buf)
+		pos += int64(len(w.buf))
+	}
+	return sum, nil
+}
+
+// resync searches behind a flaw for the next batch whose checksum is right and whose offset and epoch can follow, but
+// starts at most at an offset. It goes there; if there is none, to the end of what may be read.
+func (w *walker) resync(most int64) error {
+	w.block = max(w.block, blockBytes)
+	for w.at++; w.at+record.HeaderSize <= w.size; w.at++ {
+		b, err := w.peek(w.at)
+		if err != nil {
+			return err
+		}
+		if !w.plausible(b, most) {
+			continue
+		}
+		base, crc := b.BaseOffset(), b.CRC()
+		sum, err := w.checksum(w.at, int64(b.Size()))
+		if err != nil {
+			return err
+		}
+		if sum == crc {
+			w.next = base
+			return nil
+		}
+	}
+	w.at = w.size
+	return nil
+}
+
+func (w *walker) plausible(b record.Batch, most int64) bool {
+	return b.Magic() == 2 && b.BaseOffset() >= w.next && b.BaseOffset() <= most &&
+		b.Size() >= record.HeaderSize && int64(b.Size()) <= w.size-w.at &&
+		b.LastOffsetDelta() >= 0 && b.LastOffset() >= b.BaseOffset() && b.LastOffset() < w.bound &&
+		b.LeaderEpoch() >= w.epoch
+}
