@@ -89,7 +89,7 @@ func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
 		return &found{err: fmt.Errorf("open %s: %w", o.Dir, err)}
 	}
 	f := &found{log: l, recovery: recovery, replayed: len(redo) > 0}
-	if err := replay(l, redo, now); err != nil {
+	if err := l.Redo(redo, now); err != nil {
 		return f.failed(fmt.Errorf("replay the journal over %s: %w", o.Dir, err))
 	}
 	if f.producers, f.scanned, err = loadProducers(fs, o.Dir, l, now); err != nil {
@@ -159,5 +159,5 @@ func (p *Partition) makeDurable(c stage.Context, f *found) {
 // rolling is the part of a topic's config that its log wants to know.
 func rolling(t *setting.Topic) log.Config {
 	return log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: time.Duration(t.SegmentMillis) * time.Millisecond,
-		IndexIntervalBytes: t.IndexIntervalBytes}
+		IndexIntervalBytes: t.IndexIntervalBytes, Gaps: t.CleanupCompact}
 }
