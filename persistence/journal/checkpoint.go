@@ -4,15 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"io/fs"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/snapshot"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 // Checkpoint is what is known durably besides the journal.
 //
-//	0 8 "troupecp"   8 4 version = 1   12 4 CRC-32C of everything, itself 0   16 8 from   24 4 count   28 . points
+//	0 4 version = 1   4 8 from   12 4 count   16 . points (package snapshot adds the checksum)
 //	point  0 16 topic id   16 4 partition   20 8 synced   28 8 start
 type Checkpoint struct {
 	From   uint64 // rounds before it are not needed any more
@@ -27,44 +28,35 @@ type Point struct {
 }
 
 const (
-	checkpointSize = 28
+	checkpointSize = 16
 	pointSize      = 36
 )
-
-var checkpointMagic = [8]byte{'t', 'r', 'o', 'u', 'p', 'e', 'c', 'p'}
 
 // Encode is the checkpoint's bytes.
 func (c Checkpoint) Encode() []byte {
 	b := make([]byte, checkpointSize, checkpointSize+pointSize*len(c.Points))
-	copy(b, checkpointMagic[:])
-	binary.BigEndian.PutUint32(b[8:], version)
-	binary.BigEndian.PutUint64(b[16:], c.From)
-	binary.BigEndian.PutUint32(b[24:], uint32(len(c.Points)))
+	binary.BigEndian.PutUint32(b, version)
+	binary.BigEndian.PutUint64(b[4:], c.From)
+	binary.BigEndian.PutUint32(b[12:], uint32(len(c.Points)))
 	for _, p := range c.Points {
 		b = append(b, p.Partition.Topic[:]...)
 		b = binary.BigEndian.AppendUint32(b, uint32(p.Partition.Index))
 		b = binary.BigEndian.AppendUint64(b, uint64(p.Synced))
 		b = binary.BigEndian.AppendUint64(b, uint64(p.Start))
 	}
-	binary.BigEndian.PutUint32(b[12:], crc32.Checksum(b, record.Castagnoli))
 	return b
 }
 
 // DecodeCheckpoint reads what Encode wrote.
 func DecodeCheckpoint(b []byte) (Checkpoint, error) {
-	if len(b) < checkpointSize || [8]byte(b[:8]) != checkpointMagic {
-		return Checkpoint{}, errors.New("the journal's checkpoint is cut short, or none")
+	if len(b) < checkpointSize {
+		return Checkpoint{}, errors.New("the journal's checkpoint is cut short")
 	}
-	if v := binary.BigEndian.Uint32(b[8:]); v != version {
+	if v := binary.BigEndian.Uint32(b); v != version {
 		return Checkpoint{}, fmt.Errorf("the journal's checkpoint has version %d; this program knows %d", v, version)
 	}
-	var none [4]byte
-	crc := crc32.Update(crc32.Checksum(b[:12], record.Castagnoli), record.Castagnoli, none[:])
-	if crc32.Update(crc, record.Castagnoli, b[16:]) != binary.BigEndian.Uint32(b[12:]) {
-		return Checkpoint{}, errors.New("the journal's checkpoint has a wrong checksum")
-	}
-	count := int(binary.BigEndian.Uint32(b[24:]))
-	c := Checkpoint{From: binary.BigEndian.Uint64(b[16:])}
+	count := int(binary.BigEndian.Uint32(b[12:]))
+	c := Checkpoint{From: binary.BigEndian.Uint64(b[4:])}
 	if b = b[checkpointSize:]; len(b) != count*pointSize {
 		return Checkpoint{}, fmt.Errorf("the journal's checkpoint has %d bytes for %d points", len(b), count)
 	}
@@ -81,4 +73,25 @@ func decodePoint(b []byte) Point {
 		Synced:    int64(binary.BigEndian.Uint64(b[20:])),
 		Start:     int64(binary.BigEndian.Uint64(b[28:])),
 	}
+}
+
+// LoadCheckpoint reads the checkpoint at path; where there is none it is the zero Checkpoint, of a new journal.
+func LoadCheckpoint(files vfs.FS, path string) (Checkpoint, error) {
+	b, err := snapshot.Read(files, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Checkpoint{}, nil
+	}
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	c, err := DecodeCheckpoint(b)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Save makes the checkpoint durable in the place of the one before.
+func (c Checkpoint) Save(files vfs.FS, path string) error {
+	return snapshot.Write(files, path, c.Encode())
 }
