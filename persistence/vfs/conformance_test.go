@@ -13,6 +13,8 @@ import (
 func every(t *testing.T, test func(t *testing.T, disk FS)) {
 	t.Run("os", func(t *testing.T) { test(t, system(t)) })
 	t.Run("memory", func(t *testing.T) { test(t, Memory(MemoryOptions{})) })
+	t.Run("cached os", func(t *testing.T) { test(t, Cached(system(t), 1)) })
+	t.Run("cached memory", func(t *testing.T) { test(t, Cached(Memory(MemoryOptions{}), 1)) })
 }
 
 func system(t *testing.T) FS {
