@@ -237,3 +237,6 @@ type ImageChanged struct {
 	// Changes are what is new, oldest first ([]image.Change); nil says nothing about it: everything has to be looked at.
 	Changes any
 }
+
+// Raft is a word between two members of the metadata quorum, as raft encodes it. It may be lost.
+type Raft struct{ Message []byte }

@@ -32,9 +32,9 @@ type Decision struct {
 }
 
 // Decide answers any request of the controller that is about metadata; ok is false for other words. tip is the image with
-// everything proposed so far; the records will stand at the index behind it.
-func (b *Brain) Decide(tip *image.Image, ask any) (d Decision, ok bool) {
-	t := &turn{Brain: b, draft: tip.Draft(), index: tip.Index + 1}
+// everything proposed so far; the records will stand at index in the metadata log.
+func (b *Brain) Decide(tip *image.Image, index int64, ask any) (d Decision, ok bool) {
+	t := &turn{Brain: b, draft: tip.Draft(), index: index}
 	switch m := ask.(type) {
 	case *message.CreateTopics:
 		t.reply = t.createTopics(m)
@@ -66,14 +66,15 @@ func (t *turn) decision() Decision {
 	return d
 }
 
-// Bootstrap are the first records of a new cluster: its id and the feature levels of a fresh Kafka (S141).
-func (b *Brain) Bootstrap() []message.MetadataRecord {
+// Found is the decision that makes a new cluster: its id and the feature levels of a fresh Kafka (S141).
+func (b *Brain) Found(tip *image.Image, index int64) Decision {
+	t := &turn{Brain: b, draft: tip.Draft(), index: index}
 	id := b.newID()
-	records := []message.MetadataRecord{&message.ClusterRecord{ID: base64.RawURLEncoding.EncodeToString(id[:])}}
+	t.decide(&message.ClusterRecord{ID: base64.RawURLEncoding.EncodeToString(id[:])})
 	for _, f := range message.SupportedFeatures() {
-		records = append(records, &message.FeatureRecord{Name: f.Name, Level: f.Fresh})
+		t.decide(&message.FeatureRecord{Name: f.Name, Level: f.Fresh})
 	}
-	return records
+	return t.decision()
 }
 
 // turn is one request being decided. The draft holds what the request has decided so far, so that its later items see its

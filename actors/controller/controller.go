@@ -1,0 +1,164 @@
+// Package controller is a node's member of the metadata quorum: etcd's raft inside an actor.
+//
+// A request is decided by the brain on the tip (what is committed and what is proposed), proposed as one entry, written to
+// the metadata log, made durable by the disk actor together with everybody else's bytes, committed, applied to the image
+// and, once the node's broker has put the new image into effect, answered. Many proposals are on their way at once.
+//
+// It starts no partition and knows no client. A node that does not lead passes requests on to the one that does.
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/controller/metadata"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// Options are what a controller has to be told. Zero numbers are the defaults.
+type Options struct {
+	// Voters found a new quorum; a data directory that has one remembers its own.
+	Voters []message.NodeID
+	// Static is what the node was started with.
+	Static setting.Values
+	// SnapshotEntries and SnapshotBytes say how much the log may grow before the image is written whole and the log is cut
+	// at its head: 8192 entries, 4 MiB.
+	SnapshotEntries int
+	SnapshotBytes   int64
+	// SegmentBytes is the size of the log's files: 4 MiB.
+	SegmentBytes int64
+}
+
+func (o Options) withDefaults() Options {
+	if o.SnapshotEntries == 0 {
+		o.SnapshotEntries = 8192
+	}
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = 4 << 20
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 4 << 20
+	}
+	return o
+}
+
+const (
+	tickEvery     = 100 * time.Millisecond
+	electionTicks = 10
+	// passPatience bounds how long a request that was passed on may take.
+	passPatience = 30 * time.Second
+	// parkedMax bounds the requests that wait for a leader.
+	parkedMax = 10_000
+)
+
+// Controller is a voter of the metadata quorum.
+//
+//	request ─▶ brain ─▶ raft ─▶ log ─▶ disk ─▶ Synced ─▶ raft ─▶ image ─▶ broker ─▶ ImageApplied ─▶ answer
+type Controller struct {
+	opts Options
+
+	brain metadata.Brain
+	raft  *raft.RawNode // nil until the log is read
+	store store
+	conf  *raftpb.ConfState
+
+	image     *image.Image // everything committed and applied
+	tip       *image.Image // and everything proposed
+	leading   bool         // and everything of earlier leaders is applied: it may decide
+	risen     bool         // it is about to
+	proposals []proposal   // not yet committed, by ascending index
+	waiting   []waiter     // committed, not yet in effect at the broker, by ascending index
+	parked    []request    // until somebody leads
+	passed    map[stage.RequestID]request
+	growth    growth
+}
+
+// request is somebody's word to the controller.
+type request struct {
+	caller stage.Caller
+	ask    any
+}
+
+// proposal is a decision that was handed to raft.
+type proposal struct {
+	index, term uint64
+	decision    metadata.Decision
+	request     request
+}
+
+// waiter is owed an answer when the broker has applied the image of an index.
+type waiter struct {
+	index  int64
+	caller stage.Caller
+	reply  any
+}
+
+// Messages to self.
+type tick struct{} // raft's clock; a sole voter needs none
+
+// New makes a controller that has yet to read its log.
+func New(o Options) *Controller {
+	return &Controller{opts: o.withDefaults(), image: image.Empty(), passed: map[stage.RequestID]request{}}
+}
+
+// Receive is the table of contents.
+func (k *Controller) Receive(c stage.Context) {
+	switch m := c.Message().(type) {
+	case *stage.Started:
+		k.start(c)
+	case *message.Recovered:
+		k.load(c, m)
+	case *loaded:
+		k.loaded(c, m)
+	case *message.Synced:
+		k.synced(c, m)
+	case *message.Unsynced:
+		k.unsynced(c, m)
+	case *stateSaved:
+		k.stateSaved(c, m)
+	case *retryWrites:
+		k.retryWrites(c)
+	case *snapshotTaken:
+		k.snapshotTaken(c, m)
+	case *installed:
+		k.installed(c, m)
+	case *tick:
+		k.tick(c)
+	case *message.Raft:
+		k.step(c, m)
+	case *message.ImageApplied:
+		k.imageApplied(c, m)
+	case *message.DescribeQuorum:
+		c.Answer(c.Caller(), k.describe(c))
+	case *stage.Stopping:
+		k.store.close(c)
+	default:
+		k.otherwise(c, m)
+	}
+}
+
+// otherwise takes requests, and the answers to those that were passed on.
+func (k *Controller) otherwise(c stage.Context, m any) {
+	if r, ours := k.passed[c.Answers()]; ours {
+		delete(k.passed, c.Answers())
+		k.passedBack(c, r, m)
+		return
+	}
+	switch m.(type) {
+	case *message.CreateTopics, *message.DeleteTopics, *message.CreatePartitions, *message.AlterConfigs, *message.ElectLeaders,
+		*message.UpdateFeatures, *message.AllocateProducerIDs, *message.RegisterBroker:
+		k.request(c, request{c.Caller(), m})
+	case *stage.TimedOut, *stage.Down:
+		if k.raft == nil {
+			c.Fail(fmt.Errorf("controller: %s does not say what it knows of the metadata log", message.DiskAt(c.Self().Node)))
+		}
+	default:
+		c.Unhandled()
+	}
+}

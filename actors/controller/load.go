@@ -1,0 +1,261 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/controller/metadata"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
+	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/snapshot"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// Where the files are, below the data directory.
+const (
+	logDir       = "metadata/log"
+	stateFile    = "metadata/state"
+	snapshotFile = "metadata/snapshot"
+)
+
+const (
+	recoverPatience = 5 * time.Minute
+	loadCost        = 2 * time.Millisecond
+	syncCost        = time.Millisecond
+)
+
+// start asks the disk what it knows before the log is touched.
+func (k *Controller) start(c stage.Context) {
+	k.store.incarnation = c.Rand().Uint64()
+	k.brain = metadata.Brain{Node: c.Self().Node, Static: k.opts.Static, Draw: c.Rand().Uint64}
+	c.Ask(message.DiskAt(c.Self().Node), &message.Recover{Partition: message.MetadataLog}, recoverPatience)
+}
+
+// load reads everything elsewhere; loaded comes back.
+func (k *Controller) load(c stage.Context, m *message.Recovered) {
+	if m.Err != nil {
+		c.Fail(fmt.Errorf("controller: the journal cannot be read: %w", m.Err))
+	}
+	files, now, voters := c.FS(), c.Now(), raftIDs(k.opts.Voters)
+	o := log.Options{FS: files, Dir: logDir, RecoveryPoint: m.RecoveryPoint, LogStart: m.LogStart, CutAt: -1,
+		Config: log.Config{SegmentBytes: k.opts.SegmentBytes}}
+	if m.Suspect {
+		o.CutAt = m.RecoveryPoint
+	}
+	c.Offload(loadCost, func() any {
+		l := &loaded{redone: len(m.Entries) > 0}
+		l.err = l.read(o, voters, m.Entries, now)
+		return l
+	})
+}
+
+func raftIDs(nodes []message.NodeID) []uint64 {
+	ids := make([]uint64, len(nodes))
+	for i, n := range nodes {
+		ids[i] = raftID(n)
+	}
+	return ids
+}
+
+// loaded is what the files hold.
+type loaded struct {
+	snapshot *raftpb.Snapshot
+	image    *image.Image
+	state    hardState
+	log      *log.Log
+	entries  []*raftpb.Entry // behind the snapshot
+	recovery log.Recovery
+	dirty    []message.Syncer // has to be synced before raft may rest on the log
+	redone   bool
+	err      error
+}
+
+func (l *loaded) read(o log.Options, voters []uint64, redo []message.Redo, now time.Time) (err error) {
+	if err = l.readSnapshot(o.FS, voters); err != nil {
+		return err
+	}
+	if l.state, err = readState(o.FS); err != nil {
+		return err
+	}
+	first := int64(l.snapshot.GetMetadata().GetIndex()) + 1
+	o.LogStart = max(o.LogStart, first)
+	if l.log, l.recovery, err = log.Open(o, now); err != nil {
+		return fmt.Errorf("open the metadata log: %w", err)
+	}
+	if err = l.log.Redo(redo, now); err != nil {
+		return fmt.Errorf("replay the journal over the metadata log: %w", err)
+	}
+	if l.log.End() < first {
+		if err = l.log.TruncateAll(first); err != nil {
+			return fmt.Errorf("begin the metadata log behind its snapshot: %w", err)
+		}
+	}
+	l.dirty = append(l.recovery.Dirty, l.log.Dirty()...)
+	return l.readEntries(first)
+}
+
+// readSnapshot reads the snapshot, or founds a quorum: a snapshot of nothing at the index that comes before the first
+// entry of every metadata log.
+func (l *loaded) readSnapshot(files vfs.FS, voters []uint64) error {
+	b, err := loadFile(files, snapshotFile, snapshotFormat)
+	if errors.Is(err, snapshot.ErrMissing) {
+		l.image = image.Empty()
+		l.snapshot = newSnapshot(1, 1, &raftpb.ConfState{Voters: voters}, message.EncodeMetadata(nil))
+		if len(voters) == 0 {
+			return errors.New("there is no metadata and nobody to found it: name the voters of the metadata quorum")
+		}
+		return saveSnapshot(files, l.snapshot)
+	}
+	if err != nil {
+		return err
+	}
+	if l.snapshot, err = decodeSnapshot(b); err != nil {
+		return fmt.Errorf("%s: %w", snapshotFile, err)
+	}
+	l.image, err = imageOf(l.snapshot)
+	return err
+}
+
+// imageOf rebuilds the image that a snapshot holds.
+func imageOf(s *raftpb.Snapshot) (*image.Image, error) {
+	records, err := message.DecodeMetadata(s.GetData())
+	if err != nil {
+		return nil, err
+	}
+	i, _, err := image.Empty().Apply(int64(s.GetMetadata().GetIndex()), records...)
+	return i, err
+}
+
+func (l *loaded) readEntries(first int64) error {
+	var failed error
+	next := first
+	err := l.log.Scan(first, func(b record.Batch) bool {
+		var entries []*raftpb.Entry
+		if entries, failed = decodeEntries(b); failed != nil {
+			return false
+		}
+		for _, e := range entries {
+			if int64(e.GetIndex()) == next {
+				l.entries = append(l.entries, e)
+				next++
+			}
+		}
+		return true
+	})
+	if err = errors.Join(err, failed); err == nil && next != l.log.End() {
+		err = fmt.Errorf("entry %d is missing, the log ends at %d", next, l.log.End())
+	}
+	if err != nil {
+		return fmt.Errorf("read the metadata log: %w: restore %s from a copy", err, logDir)
+	}
+	return nil
+}
+
+// loaded takes the files over. Raft begins once it is certain that the log is on disk.
+func (k *Controller) loaded(c stage.Context, l *loaded) {
+	if l.err != nil {
+		c.Fail(fmt.Errorf("controller: %w", l.err))
+	}
+	if l.recovery.Cut > 0 {
+		c.Log().Info("an unsynced tail of the metadata log was cut", "bytes", l.recovery.Cut, "end", l.log.End())
+	}
+	s := &k.store
+	s.log, s.state, s.saved = l.log, l.state, l.state.number
+	s.memory = raft.NewMemoryStorage()
+	k.image, k.conf = l.image, l.snapshot.GetMetadata().GetConfState()
+	err := errors.Join(s.memory.ApplySnapshot(l.snapshot), s.memory.Append(l.entries), s.memory.SetHardState(l.hardState()))
+	if err != nil {
+		c.Fail(fmt.Errorf("controller: hand the metadata log to raft: %w", err))
+	}
+	for _, e := range l.entries {
+		k.growth.add(len(e.GetData()))
+	}
+	if l.redone {
+		c.Send(message.DiskAt(c.Self().Node), &message.Replayed{Partition: message.MetadataLog, End: s.log.End(), Files: l.dirty})
+	}
+	if len(l.dirty) > 0 {
+		c.Send(message.DiskAt(c.Self().Node), &message.Commit{Partition: message.MetadataLog, Incarnation: s.incarnation,
+			Base: s.log.End(), End: s.log.End(), Files: l.dirty})
+		return
+	}
+	s.synced = s.log.End()
+	k.begin(c)
+}
+
+// hardState is what raft starts from. The commit index is not kept on disk: a leader tells it, or is one.
+func (l *loaded) hardState() *raftpb.HardState {
+	meta, s := l.snapshot.GetMetadata(), l.state
+	if s.term < meta.GetTerm() {
+		s.term, s.vote = meta.GetTerm(), raft.None
+	}
+	return &raftpb.HardState{Term: new(s.term), Vote: new(s.vote), Commit: new(meta.GetIndex())}
+}
+
+// begin starts raft. Who votes alone does not wait for silence to pass before it stands for election.
+func (k *Controller) begin(c stage.Context) {
+	if k.store.synced < k.store.log.End() {
+		return
+	}
+	node, err := raft.NewRawNode(&raft.Config{
+		ID: raftID(c.Self().Node), Storage: k.store.memory, Applied: uint64(k.image.Index),
+		ElectionTick: electionTicks, HeartbeatTick: 1, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 64,
+		PreVote: true, CheckQuorum: true, AsyncStorageWrites: true, DisableProposalForwarding: true, Logger: raftLog{c.Log()},
+	})
+	if err != nil {
+		c.Fail(fmt.Errorf("controller: start raft: %w", err))
+	}
+	k.raft = node
+	if voters := k.conf.GetVoters(); len(voters) == 1 && voters[0] == raftID(c.Self().Node) {
+		if err := k.raft.Campaign(); err != nil {
+			c.Fail(fmt.Errorf("controller: stand for election: %w", err))
+		}
+	}
+	k.advance(c)
+	k.wind(c)
+}
+
+// The state file is a msgpack array: number, term, vote.
+const stateFormat = 1
+
+func writeState(files vfs.FS, s hardState) error {
+	b, err := msgpack.Marshal([]uint64{s.number, s.term, s.vote})
+	if err != nil {
+		return err
+	}
+	return snapshot.Save(files, stateFile, stateFormat, b)
+}
+
+func readState(files vfs.FS) (hardState, error) {
+	b, err := loadFile(files, stateFile, stateFormat)
+	if errors.Is(err, snapshot.ErrMissing) {
+		return hardState{}, nil
+	}
+	var fields []uint64
+	if err == nil {
+		err = msgpack.Unmarshal(b, &fields)
+	}
+	if err == nil && len(fields) != 3 {
+		err = fmt.Errorf("it has %d fields instead of 3", len(fields))
+	}
+	if err != nil {
+		return hardState{}, fmt.Errorf("%s: %w", stateFile, err)
+	}
+	return hardState{number: fields[0], term: fields[1], vote: fields[2]}, nil
+}
+
+// loadFile reads a file of a format that this program knows.
+func loadFile(files vfs.FS, name string, format uint16) ([]byte, error) {
+	version, b, err := snapshot.Load(files, name)
+	if err == nil && version != format {
+		err = fmt.Errorf("%s has format %d and this program reads only format %d: start the newer program that wrote it", name, version, format)
+	}
+	return b, err
+}

@@ -1,0 +1,145 @@
+package controller
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// raftID is a node's number among raft's, where 0 is nobody.
+func raftID(n message.NodeID) uint64 { return uint64(n) + 1 }
+
+func nodeID(id uint64) message.NodeID { return message.NodeID(id) - 1 }
+
+// leader is who leads as far as is known here.
+func (k *Controller) leader() message.NodeID {
+	if k.raft == nil {
+		return message.Nobody
+	}
+	return nodeID(k.raft.BasicStatus().Lead)
+}
+
+// advance carries out what raft wants until it wants nothing more. It is the only place where raft's wishes become
+// effects.
+func (k *Controller) advance(c stage.Context) {
+	for k.raft.HasReady() {
+		ready := k.raft.Ready()
+		if ready.SoftState != nil {
+			k.roleChanged(c, ready.SoftState)
+		}
+		for _, m := range ready.Messages {
+			k.deliver(c, m)
+		}
+	}
+	switch {
+	case k.risen:
+		k.risen = false
+		k.lead(c)
+	case k.leading && len(k.parked) > 0:
+		k.unpark(c)
+	}
+}
+
+func (k *Controller) deliver(c stage.Context, m *raftpb.Message) {
+	switch m.GetTo() {
+	case raft.LocalAppendThread:
+		k.write(c, m)
+	case raft.LocalApplyThread:
+		k.apply(c, m)
+	case raftID(c.Self().Node):
+		k.stepLocal(c, m)
+	default:
+		k.post(c, m)
+	}
+}
+
+func (k *Controller) stepLocal(c stage.Context, m *raftpb.Message) {
+	if err := k.raft.Step(m); err != nil {
+		c.Fail(fmt.Errorf("controller: raft refuses its own message %s: %w", m.GetType(), err))
+	}
+}
+
+// post sends a word to another voter. A lost one is raft's to repeat.
+func (k *Controller) post(c stage.Context, m *raftpb.Message) {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		c.Fail(fmt.Errorf("controller: encode a raft message: %w", err))
+	}
+	c.Send(message.ControllerAt(nodeID(m.GetTo())), &message.Raft{Message: b})
+}
+
+// step takes a word from another voter.
+func (k *Controller) step(c stage.Context, m *message.Raft) {
+	if k.raft == nil {
+		return
+	}
+	var word raftpb.Message
+	if err := proto.Unmarshal(m.Message, &word); err != nil {
+		c.Log().Warn("a raft message cannot be read and is dropped", "from", c.Caller().Address, "err", err)
+		return
+	}
+	if err := k.raft.Step(&word); err != nil {
+		c.Log().Warn("a raft message is refused", "from", c.Caller().Address, "type", word.GetType(), "err", err)
+	}
+	k.advance(c)
+}
+
+// roleChanged: a new leader decides only when everything of its predecessors is applied (see apply); one that leads no
+// more forgets what it wanted.
+func (k *Controller) roleChanged(c stage.Context, s *raft.SoftState) {
+	if s.RaftState != raft.StateLeader {
+		k.leading, k.risen, k.tip = false, false, nil
+	}
+	k.image = k.image.WithLeader(nodeID(s.Lead))
+	k.tellBroker(c, []image.Change{})
+	if !k.leading && s.Lead != raft.None && s.RaftState != raft.StateLeader {
+		k.unpark(c)
+	}
+}
+
+func (k *Controller) tick(c stage.Context) {
+	k.raft.Tick()
+	k.advance(c)
+	k.wind(c)
+}
+
+// wind sets raft's clock going where there is anybody to time. A sole voter has nobody to wait for: an idle node does not
+// wake up.
+func (k *Controller) wind(c stage.Context) {
+	if len(k.conf.GetVoters()) > 1 {
+		c.After(tickEvery, &tick{})
+	}
+}
+
+// describe says how the quorum stands. Offsets are the metadata log's: raft's indexes.
+func (k *Controller) describe(c stage.Context) *message.QuorumDescribed {
+	if k.raft == nil {
+		return &message.QuorumDescribed{Leader: message.Nobody}
+	}
+	s := k.raft.Status()
+	d := &message.QuorumDescribed{Leader: nodeID(s.Lead), Term: int64(s.GetTerm()), HighWatermark: int64(s.GetCommit()) + 1}
+	for _, id := range k.conf.GetVoters() {
+		d.Voters = append(d.Voters, k.member(c, s, id))
+	}
+	for _, id := range k.conf.GetLearners() {
+		d.Observers = append(d.Observers, k.member(c, s, id))
+	}
+	return d
+}
+
+func (k *Controller) member(c stage.Context, s raft.Status, id uint64) message.QuorumMember {
+	m := message.QuorumMember{Node: nodeID(id), LogEnd: -1, LastFetch: -1, LastCaughtUp: -1}
+	if p, known := s.Progress[id]; known {
+		m.LogEnd = int64(p.Match) + 1
+	}
+	if m.Node == c.Self().Node {
+		m.LogEnd, m.LastFetch, m.LastCaughtUp = k.store.next(), c.Now().UnixMilli(), c.Now().UnixMilli()
+	}
+	return m
+}

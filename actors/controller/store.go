@@ -1,0 +1,282 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
+	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// store is what this node keeps of raft: the entries in a log of their own and, since the last snapshot, in memory; term
+// and vote in a small file. Raft's storage writes come in as messages; what they promise goes out when they are durable,
+// in the order in which they came.
+type store struct {
+	memory      *raft.MemoryStorage
+	log         *log.Log
+	incarnation uint64
+
+	writes     []write // in order; the first ones are on their way to the disk
+	unwritten  int     // how many at the end of writes are not in the log yet
+	synced     int64   // every entry below it is durable
+	state      hardState
+	saved      uint64 // the last number of a state that is durable
+	saving     bool
+	retrying   bool
+	installing bool // another voter's snapshot is being written
+}
+
+// write is one of raft's storage writes.
+type write struct {
+	entries   []*raftpb.Entry
+	snapshot  *raftpb.Snapshot // comes before the entries; nil once it is durable
+	end       int64            // durable when the log is synced up to here
+	state     uint64           // and the state with this number is
+	responses []*raftpb.Message
+}
+
+// hardState is term and vote, numbered.
+type hardState struct {
+	number     uint64
+	term, vote uint64
+}
+
+// Messages to self.
+type (
+	// stateSaved says that a hard state is durable.
+	stateSaved struct {
+		number uint64
+		err    error
+	}
+	// retryWrites: there may be room on the disk again.
+	retryWrites struct{}
+)
+
+// retryAfter is how long a full disk is left alone.
+const retryAfter = 250 * time.Millisecond
+
+// next is the index of the next entry.
+func (s *store) next() int64 {
+	last, _ := s.memory.LastIndex() // it has no errors
+	return int64(last) + 1
+}
+
+// write takes one of raft's storage writes.
+func (k *Controller) write(c stage.Context, m *raftpb.Message) {
+	s := &k.store
+	w := write{entries: m.GetEntries(), responses: m.GetResponses(), state: s.state.number}
+	if m.Term != nil && (m.GetTerm() != s.state.term || m.GetVote() != s.state.vote) {
+		s.state = hardState{s.state.number + 1, m.GetTerm(), m.GetVote()}
+		w.state = s.state.number
+	}
+	var err error
+	if snap := m.GetSnapshot(); !raft.IsEmptySnap(snap) {
+		w.snapshot = snap
+		err = s.memory.ApplySnapshot(snap)
+	}
+	if err = errors.Join(err, s.memory.Append(w.entries)); err != nil {
+		c.Fail(fmt.Errorf("controller: keep raft's entries: %w", err))
+	}
+	s.writes = append(s.writes, w)
+	s.unwritten++
+	k.pump(c)
+}
+
+// pump writes what is not in the log yet, and lets go what is durable.
+func (k *Controller) pump(c stage.Context) {
+	s := &k.store
+	for s.unwritten > 0 {
+		w := &s.writes[len(s.writes)-s.unwritten]
+		if w.snapshot != nil {
+			k.install(c, w.snapshot)
+			break
+		}
+		err := k.store.append(c, w)
+		if errors.Is(err, vfs.ErrFull) {
+			k.retryLater(c, err)
+			break
+		}
+		if err != nil {
+			c.Fail(fmt.Errorf("controller: write the metadata log: %w", err))
+		}
+		s.unwritten--
+	}
+	k.saveState(c)
+	k.settle(c)
+}
+
+func (k *Controller) retryLater(c stage.Context, err error) {
+	if !k.store.retrying {
+		c.Log().Error("the metadata log has no room: nothing can be created or changed until there is", "err", err)
+		k.store.retrying = true
+		c.After(retryAfter, &retryWrites{})
+	}
+}
+
+func (k *Controller) retryWrites(c stage.Context) {
+	k.store.retrying = false
+	k.pump(c)
+	k.advance(c)
+}
+
+// append writes entries to the log, and sends them to the disk to be made durable. What contradicts them is cut first.
+func (s *store) append(c stage.Context, w *write) error {
+	for len(w.entries) > 0 {
+		n := sameTerm(w.entries)
+		if at := int64(w.entries[0].GetIndex()); at < s.log.End() {
+			if err := s.cut(c, at); err != nil {
+				return err
+			}
+		}
+		if err := s.appendBatch(c, w.entries[:n]); err != nil {
+			return err
+		}
+		w.entries = w.entries[n:]
+	}
+	w.end = s.log.End()
+	return nil
+}
+
+// sameTerm counts the entries of the first one's term: they make one batch.
+func sameTerm(entries []*raftpb.Entry) int {
+	n := 1
+	for n < len(entries) && entries[n].GetTerm() == entries[0].GetTerm() {
+		n++
+	}
+	return n
+}
+
+func (s *store) cut(c stage.Context, at int64) error {
+	if err := s.log.Truncate(at); err != nil {
+		return err
+	}
+	s.synced = min(s.synced, at)
+	s.commit(c, &message.Commit{Base: at, Truncate: true})
+	return nil
+}
+
+func (s *store) appendBatch(c stage.Context, entries []*raftpb.Entry) error {
+	b, err := encodeEntries(entries, c.Now())
+	if err != nil {
+		return err
+	}
+	if err := s.log.Append(b, c.Now()); err != nil {
+		return err
+	}
+	s.commit(c, &message.Commit{Base: b.BaseOffset(), LeaderEpoch: b.LeaderEpoch(), Batch: b})
+	return nil
+}
+
+func (s *store) commit(c stage.Context, m *message.Commit) {
+	m.Partition, m.Incarnation, m.End, m.Files = message.MetadataLog, s.incarnation, s.log.End(), s.log.Dirty()
+	c.Send(message.DiskAt(c.Self().Node), m)
+}
+
+// encodeEntries makes one batch: offsets are indexes, the leader epoch is the term, a record's value is the entry's type
+// and then its data.
+func encodeEntries(entries []*raftpb.Entry, now time.Time) (record.Batch, error) {
+	b := record.NewBuilder(int64(entries[0].GetIndex()))
+	b.LeaderEpoch = int32(entries[0].GetTerm())
+	for _, e := range entries {
+		b.Add(now.UnixMilli(), nil, append([]byte{byte(e.GetType())}, e.GetData()...))
+	}
+	return b.Build(nil)
+}
+
+// entryMax bounds what a batch of the metadata log may hold when it is decompressed; it is not compressed.
+const entryMax = 1 << 30
+
+func decodeEntries(b record.Batch) ([]*raftpb.Entry, error) {
+	entries := make([]*raftpb.Entry, 0, b.Count())
+	for r, err := range record.All(b, entryMax) {
+		switch {
+		case err != nil:
+			return nil, err
+		case len(r.Value) == 0:
+			return nil, fmt.Errorf("the entry at %d is empty", b.BaseOffset()+int64(r.OffsetDelta))
+		}
+		entries = append(entries, &raftpb.Entry{
+			Index: new(uint64(b.BaseOffset() + int64(r.OffsetDelta))),
+			Term:  new(uint64(b.LeaderEpoch())),
+			Type:  raftpb.EntryType(r.Value[0]).Enum(),
+			Data:  append([]byte(nil), r.Value[1:]...),
+		})
+	}
+	return entries, nil
+}
+
+// synced is the disk's word: entries below End are durable.
+func (k *Controller) synced(c stage.Context, m *message.Synced) {
+	if m.Incarnation != k.store.incarnation {
+		return
+	}
+	k.store.synced = max(k.store.synced, m.End)
+	if k.raft == nil {
+		k.begin(c)
+		return
+	}
+	k.settle(c)
+	k.advance(c)
+}
+
+// unsynced: what is in the page cache only must not be believed. The controller starts again from what is durable.
+func (k *Controller) unsynced(c stage.Context, m *message.Unsynced) {
+	if m.Incarnation == k.store.incarnation {
+		c.Fail(fmt.Errorf("controller: the metadata log cannot be made durable: %w", m.Err))
+	}
+}
+
+// settle lets the answers of durable writes go, in order.
+func (k *Controller) settle(c stage.Context) {
+	s := &k.store
+	for len(s.writes) > s.unwritten && s.writes[0].end <= s.synced && s.writes[0].state <= s.saved {
+		responses := s.writes[0].responses
+		s.writes = s.writes[1:]
+		for _, r := range responses {
+			k.deliver(c, r)
+		}
+	}
+}
+
+// saveState makes the newest term and vote durable, one write at a time.
+func (k *Controller) saveState(c stage.Context) {
+	s := &k.store
+	if s.saving || s.saved == s.state.number {
+		return
+	}
+	s.saving = true
+	files, state := c.FS(), s.state
+	c.Offload(syncCost, func() any { return &stateSaved{state.number, writeState(files, state)} })
+}
+
+func (k *Controller) stateSaved(c stage.Context, m *stateSaved) {
+	s := &k.store
+	s.saving = false
+	switch {
+	case errors.Is(m.err, vfs.ErrFull):
+		k.retryLater(c, m.err)
+		return
+	case m.err != nil:
+		c.Fail(fmt.Errorf("controller: write term and vote: %w", m.err))
+	}
+	s.saved = m.number
+	k.saveState(c)
+	k.settle(c)
+	k.advance(c)
+}
+
+func (s *store) close(c stage.Context) {
+	if s.log == nil {
+		return
+	}
+	if err := s.log.Close(); err != nil {
+		c.Log().Warn("the metadata log was not closed cleanly", "err", err)
+	}
+}
