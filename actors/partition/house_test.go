@@ -25,6 +25,7 @@ var (
 type house struct {
 	t    testing.TB
 	fs   *vfs.MemoryFS
+	over vfs.FS // takes the place of fs, if set
 	now  time.Time
 	new  func() stage.Actor
 	me   stage.Actor
@@ -235,7 +236,6 @@ func (h *house) Message() any                  { return h.current.what }
 func (h *house) Caller() stage.Caller          { return h.current.from }
 func (h *house) Answers() stage.RequestID      { return h.current.answers }
 func (h *house) Now() time.Time                { return h.now }
-func (h *house) FS() vfs.FS                    { return h.fs }
 func (h *house) Fail(err error)                { panic(failure{err}) }
 func (h *house) Unhandled()                    { h.t.Errorf("%T was not understood", h.current.what) }
 func (h *house) Watch(message.Address)         {}
@@ -246,6 +246,13 @@ func (h *house) Rand() *rand.Rand {
 	return rand.New(rand.NewPCG(uint64(h.restarts), uint64(len(h.answers))))
 }
 func (h *house) Spawn(message.Address, func() stage.Actor) bool { return false }
+
+func (h *house) FS() vfs.FS {
+	if h.over != nil {
+		return h.over
+	}
+	return h.fs
+}
 
 func (h *house) Publish(view any) {
 	h.published = view
