@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-broker/troupe/node"
+)
+
+// server is what the flags of the command say.
+type server struct {
+	sources node.Sources
+	data    string
+	listen  string
+	http    string
+	id      int32
+}
+
+func newServer() *cobra.Command {
+	var s server
+	c := &cobra.Command{
+		Use: "server", Short: "Run a broker", Args: cobra.NoArgs,
+		Long: `Run a broker. When it serves it writes one line to the standard output: ready kafka=ADDRESS http=ADDRESS pid=NUMBER.
+
+SIGTERM or an interrupt stops it cleanly; a second one ends it at once. Nothing that was acknowledged is lost either way.`,
+		Example: `  troupe server
+  troupe server --data /var/lib/troupe --listeners PLAINTEXT://:9092 --set num.partitions=3
+  troupe server --config server.properties
+  TROUPE_LOG_RETENTION_MS=3600000 troupe server`,
+		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
+	}
+	f := c.Flags()
+	f.StringVar(&s.sources.File, "config", "", "a `file` of settings: YAML, or Kafka's server.properties")
+	f.StringArrayVar(&s.sources.Set, "set", nil, "a setting, `name=value`; may be repeated (docs/configuration.md)")
+	f.StringVar(&s.data, "data", "", "the data `directory` (log.dirs; troupe-data)")
+	f.StringVar(&s.listen, "listeners", "", "where to listen for Kafka clients, `NAME://HOST:PORT` (listeners; PLAINTEXT://:9092)")
+	f.StringVar(&s.http, "http", "", "where to listen for metrics and health, `HOST:PORT` (http.listener; :9644)")
+	f.Int32Var(&s.id, "node-id", 0, "the broker's `number` (node.id; 1)")
+	return c
+}
+
+func (s *server) run(c *cobra.Command) error {
+	config, err := s.config(c)
+	if err != nil {
+		return err
+	}
+	n, err := node.Start(config, c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	stopped := stopOnSignal(c.Context(), c.ErrOrStderr())
+	if _, err := fmt.Fprintln(c.OutOrStdout(), n.Ready()); err != nil {
+		return err
+	}
+	select {
+	case <-stopped.Done():
+	case err = <-n.Failed():
+	}
+	if closed := n.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+func (s *server) config(c *cobra.Command) (*node.Config, error) {
+	s.sources.Env = os.Environ()
+	s.sources.Own = map[string]string{}
+	for flag, setting := range map[string]string{"data": "log.dirs", "listeners": "listeners", "http": "http.listener", "node-id": "node.id"} {
+		if f := c.Flags().Lookup(flag); f.Changed {
+			s.sources.Own[setting] = f.Value.String()
+		}
+	}
+	return node.Load(s.sources)
+}
+
+// stopOnSignal ends the context at the first signal, and the process at the second.
+func stopOnSignal(ctx context.Context, tell io.Writer) context.Context {
+	stopped, stop := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		stop()
+		select {
+		case <-signals:
+			fmt.Fprintln(tell, "troupe: a second signal: ending at once")
+			os.Exit(exitFailed)
+		case <-ctx.Done():
+		}
+	}()
+	return stopped
+}
