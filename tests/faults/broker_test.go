@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// binary builds the command once for all tests of the package.
-var binary = sync.OnceValues(func() (string, error) {
+// executable builds the command once for all tests of the package.
+var executable = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "troupe-faults-")
 	if err != nil {
 		return "", err
@@ -32,7 +32,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
+	if path, err := executable(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
@@ -84,7 +84,7 @@ func newBroker(t *testing.T, data string, args ...string) *broker {
 // start runs the process and waits for its ready line; it says how long that took.
 func (b *broker) start() time.Duration {
 	b.t.Helper()
-	path, err := binary()
+	path, err := executable()
 	if err != nil {
 		b.t.Fatal(err)
 	}
