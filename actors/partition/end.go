@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -11,7 +12,7 @@ import (
 type removed struct{ err error }
 
 // removeCost is what a stage may expect of deleting a partition's files.
-const removeCost = 1e6
+const removeCost = time.Millisecond
 
 // delete says goodbye to everybody; the files go when nobody opens them any more. The disk may be at them still: to sync
 // what was removed is no error.
@@ -52,6 +53,7 @@ func (p *Partition) stop(c stage.Context) {
 	if p.phase != open {
 		return
 	}
+	c.Publish(nil)
 	if p.sent < p.log.End() {
 		p.commit(c, nil, message.Trace{})
 	}
@@ -75,6 +77,7 @@ func (p *Partition) close(c stage.Context) error {
 // fail answers everybody and ends this instance; the stage starts another one, which begins with what is on disk.
 func (p *Partition) fail(c stage.Context, err error) {
 	p.answerAll(c, message.KafkaStorageError)
+	c.Publish(nil) // its files are closed now; who asks waits for the next instance's
 	if p.log != nil {
 		if closing := p.log.Close(); closing != nil {
 			err = fmt.Errorf("%w (and closing: %w)", err, closing)

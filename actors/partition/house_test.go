@@ -89,6 +89,7 @@ func (h *house) start() {
 // run delivers until nothing is left.
 func (h *house) run() {
 	for len(h.mail) > 0 && !h.stopped {
+		h.now = h.now.Add(time.Nanosecond)
 		h.current, h.mail = h.mail[0], h.mail[1:]
 		h.deliver()
 	}

@@ -26,7 +26,8 @@ func (p *Partition) start(c stage.Context) {
 	if p.post.Disk.IsZero() {
 		p.post.Disk = message.DiskAt(c.Self().Node)
 	}
-	p.incarnation = c.Rand().Uint64()
+	p.post.instances++
+	p.incarnation = uint64(c.Now().UnixNano())<<8 + p.post.instances
 	p.replica = replica.New(c.Self().Node, p.post.Leadership)
 	c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
 }

@@ -23,7 +23,10 @@ func New(o Options) func() stage.Actor {
 }
 
 // post is what a replica's instances hand on.
-type post struct{ Options }
+type post struct {
+	Options
+	instances uint64 // how many there were
+}
 
 // dir is where a partition's files are, in its data directory.
 func dir(id message.PartitionID) string { return fmt.Sprintf("topics/%s/%d", id.Topic, id.Index) }

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -25,12 +26,23 @@ const keep = 1024
 
 // push adds an append. Nearly always it ends last; a duplicate waits where the batch that it repeats does.
 func (q *queue) push(p parked) {
+	q.compact()
 	if n := len(q.items); n == q.head || q.items[n-1].end <= p.end {
 		q.items = append(q.items, p)
 		return
 	}
-	at, _ := slices.BinarySearchFunc(q.items[q.head:], p.end+1, func(a parked, end int64) int { return int(a.end - end) })
+	at, _ := slices.BinarySearchFunc(q.items[q.head:], p.end+1, func(a parked, end int64) int { return cmp.Compare(a.end, end) })
 	q.items = slices.Insert(q.items, q.head+at, p)
+}
+
+// compact uses the places in front again before the queue grows: under load it may never be empty.
+func (q *queue) compact() {
+	if len(q.items) < cap(q.items) || q.head < (len(q.items)+1)/2 || q.head == 0 {
+		return
+	}
+	n := copy(q.items, q.items[q.head:])
+	clear(q.items[n:])
+	q.items, q.head = q.items[:n], 0
 }
 
 // pop takes the first append that ends at or below end.
@@ -50,6 +62,3 @@ func (q *queue) pop(end int64) (parked, bool) {
 	}
 	return p, true
 }
-
-// empty says that nothing waits.
-func (q *queue) empty() bool { return q.head == len(q.items) }
