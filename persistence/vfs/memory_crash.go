@@ -184,9 +184,10 @@ func sectors(d dirty) int64 { return (d.at+int64(len(d.data))-1)/sector - d.at/s
 
 // split cuts a write at the sectors of the file.
 func (d dirty) split(each func(part dirty, sector int64)) {
-	for len(d.data) > 0 {
-		n := min(sector-int(d.at%sector), len(d.data))
-		each(dirty{at: d.at, data: d.data[:n]}, d.at/sector)
-		d.at, d.data = d.at+int64(n), d.data[n:]
+	at, data := d.at, d.data
+	for len(data) > 0 {
+		n := min(sector-int(at%sector), len(data))
+		each(dirty{at: at, data: data[:n]}, at/sector)
+		at, data = at+int64(n), data[n:]
 	}
 }
