@@ -240,3 +240,9 @@ type ImageChanged struct {
 
 // Raft is a word between two members of the metadata quorum, as raft encodes it. It may be lost.
 type Raft struct{ Message []byte }
+
+// AwaitServing asks a node's broker actor to be told, with Serving, when every partition of the node is started.
+type AwaitServing struct{}
+
+// Serving answers AwaitServing.
+type Serving struct{}

@@ -23,7 +23,7 @@ type Draft struct {
 	image   Image
 	change  Change
 	touched map[message.TopicID]*Topic // in change.Topics; those copied in this draft may be changed in place until it is done
-	copied  struct{ topics, brokers, configs, features bool }
+	copied  struct{ topics, brokers, configs, features, removed bool }
 }
 
 // Draft begins a new image.
@@ -71,7 +71,7 @@ func (d *Draft) apply(r message.MetadataRecord) error {
 	case *message.PartitionRecord:
 		return d.setPartition(r)
 	case *message.TopicRemoved:
-		return d.removeTopic(r.ID)
+		d.removeTopic(r.ID)
 	case *message.ConfigRecord:
 		d.setConfig(r)
 	case *message.BrokerRecord:
@@ -159,10 +159,15 @@ func (d *Draft) setPartition(r *message.PartitionRecord) error {
 	return nil
 }
 
-func (d *Draft) removeTopic(id message.TopicID) error {
+// removedMax is how many removed topics are remembered: more than a node can miss while it is away for a while.
+const removedMax = 10_000
+
+// removeTopic ends a topic and remembers that it is gone. In a snapshot it stands for one that is gone already.
+func (d *Draft) removeTopic(id message.TopicID) {
+	d.bury(id)
 	t := d.image.TopicByID(id)
 	if t == nil {
-		return fmt.Errorf("there is no topic with the id %s", id)
+		return
 	}
 	d.unshareTopics()
 	d.image.topics.Delete(t.Name)
@@ -178,7 +183,15 @@ func (d *Draft) removeTopic(id message.TopicID) error {
 		d.change.Topics = slices.DeleteFunc(d.change.Topics, func(other message.TopicID) bool { return other == id })
 	}
 	d.change.Removed = append(d.change.Removed, t)
-	return nil
+}
+
+func (d *Draft) bury(id message.TopicID) {
+	unshare(&d.image.removed, &d.copied.removed)
+	last, _, _ := d.image.removed.Max()
+	d.image.removed.Set(last+1, id)
+	for d.image.removed.Len() > removedMax {
+		d.image.removed.PopMin()
+	}
 }
 
 func (d *Draft) setConfig(r *message.ConfigRecord) {
@@ -269,7 +282,7 @@ func (d *Draft) unshareBrokers() {
 func (d *Draft) unshareConfigs() { unshare(&d.image.configs, &d.copied.configs) }
 
 // unshare copies a map before its first change in a draft, which costs nothing until nodes of the tree change.
-func unshare[K ~int32 | ~string, V any](m **btree.Map[K, V], copied *bool) {
+func unshare[K ~int32 | ~int64 | ~string, V any](m **btree.Map[K, V], copied *bool) {
 	if !*copied {
 		*m, *copied = (*m).Copy(), true
 	}

@@ -27,6 +27,7 @@ type Image struct {
 	brokers  *btree.Map[message.NodeID, *Broker]
 	configs  *btree.Map[string, Overrides] // by kind and name
 	features *btree.Map[string, int16]
+	removed  *btree.Map[int64, message.TopicID] // the last topics that were removed, in order
 
 	nextProducerID int64
 	partitions     int // in all topics
@@ -79,6 +80,7 @@ func Empty() *Image {
 		brokers:  btree.NewMap[message.NodeID, *Broker](0),
 		configs:  btree.NewMap[string, Overrides](0),
 		features: btree.NewMap[string, int16](0),
+		removed:  btree.NewMap[int64, message.TopicID](0),
 	}
 }
 
@@ -109,6 +111,14 @@ func (i *Image) TopicCount() int { return i.topics.Len() }
 
 // PartitionCount is how many partitions all topics have together.
 func (i *Image) PartitionCount() int { return i.partitions }
+
+// Removed are the ids of the topics that were removed last, oldest first. What a node finds of them in its data directory
+// is garbage for certain; of a topic that is neither here nor there nobody can know.
+func (i *Image) Removed() iter.Seq[message.TopicID] {
+	return func(yield func(message.TopicID) bool) {
+		i.removed.Scan(func(_ int64, id message.TopicID) bool { return yield(id) })
+	}
+}
 
 // Partition finds a partition and its topic, nil where there is none.
 func (i *Image) Partition(id message.PartitionID) (*Topic, *Partition) {

@@ -5,7 +5,7 @@ import "github.com/troupe-broker/troupe/actors/message"
 // Records are the image as records: applied to Empty they make an equal one. It is how snapshots are written; what they
 // are applied at is the image's index.
 func (i *Image) Records() []message.MetadataRecord {
-	records := make([]message.MetadataRecord, 0, 8+i.brokers.Len()+i.configs.Len()+i.topics.Len()+i.partitions)
+	records := make([]message.MetadataRecord, 0, 8+i.brokers.Len()+i.removed.Len()+i.configs.Len()+i.topics.Len()+i.partitions)
 	if i.Cluster != "" {
 		records = append(records, &message.ClusterRecord{ID: i.Cluster})
 	}
@@ -20,6 +20,9 @@ func (i *Image) Records() []message.MetadataRecord {
 		records = t.records(records)
 	}
 	records = i.configRecords(records)
+	for id := range i.Removed() {
+		records = append(records, &message.TopicRemoved{ID: id})
+	}
 	if i.nextProducerID != 0 {
 		records = append(records, &message.ProducerIDsRecord{Next: i.nextProducerID})
 	}

@@ -1,0 +1,136 @@
+// Package broker is a node's place in the cluster: it registers with the controller, publishes the metadata image that
+// doors and partitions read, starts, tells and stops this node's partitions as the image says, and hands out producer ids.
+//
+// It decides nothing about the cluster and touches no log. Where an image changes little it does little: what changed comes
+// with it.
+package broker
+
+import (
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// Options are what a broker has to be told.
+type Options struct {
+	// Incarnation is a new UUID every time the process starts. The zero one is drawn when the actor starts.
+	Incarnation message.TopicID
+	Rack        string
+	Endpoints   []message.Endpoint
+	// Static is what the node was started with.
+	Static setting.Values
+	// NewPartition says how the stage makes one of this node's replicas.
+	NewPartition func(id message.PartitionID, l *message.Leadership) func() stage.Actor
+}
+
+const (
+	registerPatience = 10 * time.Second
+	registerAgain    = 100 * time.Millisecond
+	allocatePatience = 10 * time.Second
+	tidyCost         = time.Millisecond
+)
+
+// Broker is a node's broker actor.
+//
+//	RegisterBroker ─▶ controller ─▶ ImageChanged ─▶ publish ─▶ Spawn, Leadership, Deleted ─▶ ImageApplied
+type Broker struct {
+	opts Options
+
+	image       *image.Image // nil until the first one came
+	epoch       int64        // of the registration; 0 until it is committed
+	topics      map[message.TopicID]local
+	layers      setting.Layers
+	plain       setting.Topic // the config of topics without overrides
+	ids         block
+	registering stage.RequestID
+	settled     bool           // every partition of this node is started
+	waiting     []stage.Caller // for that
+}
+
+// local is a topic of which this node has replicas, as they were told.
+type local struct {
+	topic  *image.Topic
+	config setting.Topic
+}
+
+// Messages to self.
+type register struct{} // try again
+
+// New makes a broker that is not registered yet.
+func New(o Options) *Broker { return &Broker{opts: o, topics: map[message.TopicID]local{}} }
+
+// Receive is the table of contents.
+func (b *Broker) Receive(c stage.Context) {
+	switch m := c.Message().(type) {
+	case *stage.Started:
+		b.start(c)
+	case *register:
+		b.register(c)
+	case *message.BrokerRegistered:
+		b.registered(c, m)
+	case *message.ImageChanged:
+		b.imageChanged(c, m)
+	case *message.NewProducerID:
+		b.newProducerID(c)
+	case *message.ProducerIDs:
+		b.allocated(c, m)
+	case *message.AwaitServing:
+		b.awaitServing(c)
+	case *tidied:
+		b.tidied(c, m)
+	case *stage.TimedOut, *stage.Down:
+		b.unanswered(c)
+	case *stage.Stopping:
+	default:
+		c.Unhandled()
+	}
+}
+
+func (b *Broker) start(c stage.Context) {
+	if b.opts.Incarnation.IsZero() {
+		for i := range b.opts.Incarnation {
+			b.opts.Incarnation[i] = byte(c.Rand().Uint32())
+		}
+	}
+	b.register(c)
+}
+
+func (b *Broker) register(c stage.Context) {
+	b.registering = c.Ask(message.ControllerAt(c.Self().Node), &message.RegisterBroker{
+		Node: c.Self().Node, Incarnation: b.opts.Incarnation, Rack: b.opts.Rack, Endpoints: b.opts.Endpoints,
+	}, registerPatience)
+}
+
+func (b *Broker) registered(c stage.Context, m *message.BrokerRegistered) {
+	b.registering = 0
+	if m.Code != message.OK {
+		c.Log().Error("the controller refuses to register this node", "code", m.Code, "why", m.Message)
+		c.After(registerAgain, &register{})
+		return
+	}
+	b.epoch = m.Epoch
+	b.allocate(c)
+}
+
+// unanswered: the controller was silent or away.
+func (b *Broker) unanswered(c stage.Context) {
+	switch c.Answers() {
+	case b.registering:
+		b.registering = 0
+		c.After(registerAgain, &register{})
+	case b.ids.asked:
+		b.allocated(c, &message.ProducerIDs{Code: message.CoordinatorNotAvailable})
+	}
+}
+
+// awaitServing answers as soon as this node's partitions are started.
+func (b *Broker) awaitServing(c stage.Context) {
+	if b.settled {
+		c.Answer(c.Caller(), &message.Serving{})
+		return
+	}
+	b.waiting = append(b.waiting, c.Caller())
+}

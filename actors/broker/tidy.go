@@ -1,0 +1,66 @@
+package broker
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// topicsDir holds a directory for each topic, named by its id.
+const topicsDir = "topics"
+
+// tidied says what was found that no topic owns.
+type tidied struct {
+	removed int      // of topics that were deleted while this node was away or died
+	unknown []string // of topics that nobody has ever heard of
+	err     error
+}
+
+// tidy removes what a crash has left of deleted topics. Only what the metadata names as deleted is garbage: a directory
+// that it does not know at all may be the only copy of somebody's data, beside metadata that was restored or lost.
+func (b *Broker) tidy(c stage.Context) {
+	img, files := b.image, c.FS()
+	c.Offload(tidyCost, func() any { return tidy(files, img) })
+}
+
+func tidy(files vfs.FS, img *image.Image) *tidied {
+	names, err := files.List(topicsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &tidied{}
+	}
+	live, dead := map[string]bool{}, map[string]bool{}
+	for t := range img.Topics() {
+		live[t.ID.String()] = true
+	}
+	for id := range img.Removed() {
+		dead[id.String()] = true
+	}
+	done := &tidied{err: err}
+	for _, name := range names {
+		switch {
+		case live[name]:
+		case dead[name]:
+			done.removed++
+			done.err = errors.Join(done.err, files.RemoveAll(topicsDir+"/"+name))
+		default:
+			done.unknown = append(done.unknown, name)
+		}
+	}
+	return done
+}
+
+func (b *Broker) tidied(c stage.Context, m *tidied) {
+	if m.removed > 0 {
+		c.Log().Info("what was left of deleted topics is removed", "topics", m.removed)
+	}
+	for _, name := range m.unknown {
+		c.Log().Warn("the data directory has a topic that the metadata does not know: it is left alone; if it is not needed, remove it",
+			"directory", topicsDir+"/"+name)
+	}
+	if m.err != nil {
+		c.Log().Error("what is left of deleted topics cannot be removed", "err", m.err)
+	}
+}
