@@ -209,12 +209,12 @@ func (f *finder) entry(i int) entry {
 	return decodeEntry(f.raw)
 }
 
-// last is the last entry that lies on this side of a border which every entry before it does too; 0 if none.
+// last is the last entry that lies on this side of a border which every entry before it does too; -1 if none.
 func (f *finder) last(below func(entry) bool) int {
-	return max(0, sort.Search(f.count, func(i int) bool { return !below(f.entry(i)) })-1)
+	return sort.Search(f.count, func(i int) bool { return !below(f.entry(i)) }) - 1
 }
 
-// at is the last entry at or below an offset.
+// at is the last entry at or below an offset; -1 if none.
 func (f *finder) at(offset int64) int {
 	return f.last(func(e entry) bool { return f.base+int64(e.offset) <= offset })
 }

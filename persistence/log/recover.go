@@ -181,7 +181,7 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 		return false, err
 	}
 	l.begin(segments)
-	w := &walker{file: file, size: seg.size, bound: math.MaxInt64, rules: l.shape.rules, next: seg.base, epoch: r.least, block: blockBytes}
+	w := &walker{file: file, size: seg.size, bound: math.MaxInt64, rules: l.shape.rules, next: seg.base, strict: true, epoch: r.least, block: blockBytes}
 	defer func() { r.report.Scanned += w.read }()
 	if err := r.resume(w, seg); err != nil {
 		return false, err
@@ -243,6 +243,9 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	l := r.log
 	for {
 		b, err := w.checked()
+		if err == nil && b.LeaderEpoch() > w.epoch {
+			b, err = r.doubt(w, b)
+		}
 		if bad, ok := err.(flaw); ok {
 			if w.next >= r.point {
 				return true, nil
@@ -265,6 +268,19 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 		l.index.add(b, w.at, l.shape.rules.interval)
 		w.step(b)
 	}
+}
+
+// doubt looks, where the epoch rises below the recovery point, at the next batch: the epoch is the one field that neither
+// checksum nor order protects, and a rotten one would make all that follows look old.
+func (r *recovery) doubt(w *walker, b record.Batch) (record.Batch, error) {
+	epoch, behind := b.LeaderEpoch(), b.NextOffset()
+	if behind < r.point {
+		next, err := w.peek(w.at + int64(b.Size()))
+		if err == nil && next.Magic() == 2 && next.BaseOffset() == behind && next.LeaderEpoch() < epoch {
+			return nil, flaw(fmt.Sprintf("leader epoch %d, but the next batch has %d", epoch, next.LeaderEpoch()))
+		}
+	}
+	return w.peek(w.at)
 }
 
 // take notices a batch's epoch, and of a segment's first one the time.

@@ -139,23 +139,23 @@ type part struct {
 func (s *segment) part(r rules) (part, error) {
 	sum, err := s.summary(r)
 	if err != nil {
-		return part{}, err
+		return part{segment: s}, err
 	}
 	p := part{segment: s, next: s.bound, maxTime: sum.maxTime, size: s.size, damaged: sum.damaged}
 	p.find = finder{base: s.base, entries: sum.entries, count: sum.count}
 	if sum.entries == nil && sum.count > 0 {
 		if p.find.file, err = s.index.open(); err != nil {
-			return part{}, err
+			return part{segment: s}, err
 		}
 	}
 	return p, nil
 }
 
-// walk is a walker at an entry of the part's index, or at its start if it has none.
+// walk is a walker at an entry of the part's index; -1 is the part's start.
 func (p *part) walk(i int, r rules, block int64) (walker, error) {
 	file, err := p.log.open()
 	w := walker{file: file, size: p.size, bound: p.next, rules: r, next: p.base, epoch: anyEpoch, block: block}
-	if i < p.find.len() {
+	if i >= 0 {
 		e := p.find.entry(i)
 		w.at, w.next = int64(e.at), p.base+int64(e.offset)
 	}

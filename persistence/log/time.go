@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -55,27 +56,39 @@ func (v *view) firstAtLeast(p *part, millis, limit int64) (at message.TimedOffse
 	return at, found, err
 }
 
-// firstRecord searches the batch that the walker is at. A batch that proves damaged is passed over.
+// firstRecord searches the batch that the walker is at.
 func (v *view) firstRecord(p *part, w *walker, millis, limit int64) (at message.TimedOffset, found bool, err error) {
+	err = v.records(p, w, func(r message.TimedOffset) bool {
+		if found = r.Timestamp >= millis && r.Offset < limit; found {
+			at = r
+		}
+		return !found
+	})
+	return at, found, err
+}
+
+// records hands out the places of the records, from the log start on, of the batch that the walker is at. A batch that
+// proves damaged is passed over.
+func (v *view) records(p *part, w *walker, each func(message.TimedOffset) bool) error {
 	whole := *w
 	whole.buf, whole.from = nil, 0
 	b, err := whole.whole()
 	if _, bad := err.(flaw); bad {
-		return at, false, nil
+		return nil
 	}
 	if err != nil {
-		return at, false, err
+		return err
 	}
 	for rec, err := range record.All(b, plainBytesMax) {
 		if err != nil {
-			return at, false, fmt.Errorf("%s: the batch at offset %d: %w", p.log.path(), b.BaseOffset(), err)
+			return fmt.Errorf("%s: the batch at offset %d: %w", p.log.path(), b.BaseOffset(), err)
 		}
-		offset := b.BaseOffset() + int64(rec.OffsetDelta)
-		if rec.Timestamp >= millis && offset >= v.bounds.LogStart && offset < limit {
-			return message.TimedOffset{Offset: offset, Timestamp: rec.Timestamp, LeaderEpoch: b.LeaderEpoch()}, true, nil
+		r := message.TimedOffset{Offset: b.BaseOffset() + int64(rec.OffsetDelta), Timestamp: rec.Timestamp, LeaderEpoch: b.LeaderEpoch()}
+		if r.Offset >= v.bounds.LogStart && !each(r) {
+			return nil
 		}
 	}
-	return at, false, nil
+	return nil
 }
 
 // MaxTimestamp is the record below limit with the largest timestamp, the first if there are several; see message.View.
@@ -122,7 +135,7 @@ func (v *view) largestIn(p *part, limit int64, exact bool) (int64, error) {
 		if p.next <= limit {
 			return p.maxTime, nil
 		}
-		if i := p.find.at(limit); i < p.find.len() {
+		if i := p.find.at(limit); i >= 0 {
 			e := p.find.entry(i)
 			largest, from = e.before, max(from, p.base+int64(e.offset))
 		}
@@ -131,9 +144,17 @@ func (v *view) largestIn(p *part, limit int64, exact bool) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = p.walkOn(&w, from, limit, (*walker).header, func(b record.Batch, _ *walker) bool {
+	var failed error
+	_, err = p.walkOn(&w, from, limit, (*walker).header, func(b record.Batch, w *walker) bool {
+		if exact && b.BaseOffset() < v.bounds.LogStart { // its largest may be below the start
+			failed = v.records(p, w, func(r message.TimedOffset) bool {
+				largest = max(largest, r.Timestamp)
+				return true
+			})
+			return failed == nil
+		}
 		largest = max(largest, b.MaxTimestamp())
 		return true
 	}, func(message.Damaged) {})
-	return largest, err
+	return largest, errors.Join(err, failed)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Truncate cuts the log so that it ends at offset (the start of a batch; a batch that holds the offset goes whole).
-// An offset at or beyond the end changes nothing, one below the start is TruncateAll. The caller syncs what is Dirty
+// An offset at or beyond the end changes nothing, one below the start is TruncateAll. A start within the batch that goes
+// falls to its base, so that the batch can be appended again; SetStart then moves it up once more. The caller syncs what is Dirty
 // before anything that is appended afterwards counts: a crash may otherwise keep what was cut behind what is new.
 func (l *Log) Truncate(offset int64) error {
 	switch {
@@ -110,6 +111,7 @@ func (l *Log) cutPart(i int, p *part, to spot) error {
 	l.dirty.last = true
 	l.index.entries, l.index.maxTime = entries, maxTime
 	l.size, l.next = to.at, to.next
+	l.start = min(l.start, l.next)
 	return l.cutEpochs(to.next)
 }
 
@@ -125,7 +127,7 @@ func (p *part) until(at int64, r rules) ([]entry, int64, error) {
 	if len(entries) > 0 {
 		maxTime = entries[len(entries)-1].before
 	}
-	w, err := p.walk(max(len(entries)-1, 0), r, blockBytes)
+	w, err := p.walk(len(entries)-1, r, blockBytes)
 	if err != nil {
 		return nil, 0, err
 	}

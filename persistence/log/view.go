@@ -150,7 +150,7 @@ func (v *view) trySeek(p *part, offset int64) (walker, record.Batch, error) {
 func (p *part) reach(i int, offset int64) int64 {
 	const most = 8 << 10
 	switch {
-	case i >= p.find.len():
+	case i < 0:
 		return most
 	case p.base+int64(p.find.entry(i).offset) == offset:
 		return record.HeaderSize
@@ -173,7 +173,7 @@ func (v *view) extend(p *part, w *walker, limit, end int64) error {
 		return nil
 	}
 	i := p.find.last(func(e entry) bool { return int64(e.at) <= end && p.base+int64(e.offset) <= limit })
-	if i < p.find.len() {
+	if i >= 0 {
 		if e := p.find.entry(i); int64(e.at) > w.at {
 			w.at, w.next = int64(e.at), p.base+int64(e.offset)
 			if i+1 < p.find.len() && int64(p.find.entry(i+1).at) > end {

@@ -34,9 +34,10 @@ type walker struct {
 	rules rules
 	block int64 // bytes to read at a time
 
-	at    int64 // position
-	next  int64 // the offset that is due there
-	epoch int32 // the least epoch that is due there
+	at     int64 // position
+	next   int64 // the offset that is due there
+	strict bool  // epochs may not fall: recovery, where an old tail may stand behind what is new
+	epoch  int32 // the least epoch that is due there
 	read  int64 // bytes read from the file
 
 	buf  []byte
@@ -74,7 +75,9 @@ func (w *walker) header() (record.Batch, error) {
 func (w *walker) step(b record.Batch) {
 	w.at += int64(b.Size())
 	w.next = b.NextOffset()
-	w.epoch = b.LeaderEpoch()
+	if w.strict {
+		w.epoch = b.LeaderEpoch()
+	}
 }
 
 // peek is at least a header's worth of bytes from a position on.
