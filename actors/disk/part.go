@@ -46,6 +46,7 @@ type turn struct {
 	way       plan.Way
 	must      plan.Way
 	bytes     int64
+	commits   int
 	roundEnd  int64
 	cut       int64 // the lowest truncation, -1 none
 	marks     bool  // a marker must follow its sync
@@ -65,7 +66,11 @@ func (p *part) add(m *message.Commit) {
 	for _, f := range m.Files {
 		p.rest(f)
 	}
-	p.roundEnd, p.incarnation = m.End, m.Incarnation
+	if p.incarnation != m.Incarnation { // a restarted replica counts anew
+		p.incarnation, p.commits = m.Incarnation, 0
+	}
+	p.commits++
+	p.roundEnd = m.End
 	switch {
 	case m.Truncate:
 		p.bytes += journal.EntryBytes(0)

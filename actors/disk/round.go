@@ -484,7 +484,7 @@ func (d *Disk) finishPart(c stage.Context, p *part) {
 		}
 	}
 	d.checkpoint.changed = true
-	c.Send(p.to, &message.Synced{Incarnation: p.incarnation, End: p.roundEnd})
+	c.Send(p.to, &message.Synced{Incarnation: p.incarnation, End: p.roundEnd, Commits: p.commits})
 }
 
 // unsynced tells a replica that its sync failed. It is suspect until it asks to recover.

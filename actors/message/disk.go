@@ -55,10 +55,13 @@ type Commit struct {
 	Trace       Trace
 }
 
-// Synced is the disk's word that everything up to End of the sender's log is durable.
+// Synced is the disk's word that everything up to End of the sender's log is durable. Commits is how many of the sender's
+// Commits it answers, the oldest unanswered ones: End alone does not tell a truncation or a moved start from what was
+// there before.
 type Synced struct {
 	Incarnation uint64
 	End         int64
+	Commits     int
 }
 
 // Unsynced is the disk's word that a sync failed: nothing above what was Synced before may be believed to be on disk. A

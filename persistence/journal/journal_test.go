@@ -340,3 +340,25 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// The rounds of an earlier use of a file may have just the sequences that the new use expects, if the node was set back.
+func TestRoundsOfAnotherUseOfTheFileAreNeverTaken(t *testing.T) {
+	old, files := vfs.Memory(vfs.MemoryOptions{}), vfs.Memory(vfs.MemoryOptions{})
+	j, _ := open(t, old, Checkpoint{}, 1)
+	for i := range 3 {
+		put(t, j, of(1, int64(i), 100))
+	}
+	k, _ := open(t, files, Checkpoint{}, 2)
+	put(t, k, of(1, 0, 100))
+	stale := make([]byte, 2*page)
+	if _, err := j.live[0].f.ReadAt(stale, 2*page); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.live[0].f.WriteAt(stale, 2*page); err != nil {
+		t.Fatal(err)
+	}
+	_, found := open(t, files.Keep(), Checkpoint{}, 3)
+	if offsets(found[0]) != "[0]" {
+		t.Fatalf("replayed %s", offsets(found[0]))
+	}
+}
