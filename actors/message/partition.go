@@ -27,8 +27,8 @@ type Sweep struct{}
 //
 // Batch is exactly one v2 batch that the door has checked in full: magic, length, CRC, offset deltas, count. The
 // partition sets base offset and leader epoch in place, so the bytes are the partition's alone until it answers; when
-// it has answered OK nobody else looks at them and the asker may reuse the memory. Behind any other answer (a refusal,
-// TimedOut, Down) a commit may still be reading them: leave that memory to the garbage collector.
+// it has answered nobody else looks at them and the asker may reuse the memory. Behind TimedOut or Down a commit may
+// still be reading them: leave that memory to the garbage collector.
 //
 // What needs a look at the records is the door's: compression.type (S25) and the keys of a compacted topic (S139) are
 // seen to before the batch is sent here.

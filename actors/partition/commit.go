@@ -33,33 +33,56 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 	if m.Incarnation != p.incarnation {
 		return
 	}
-	if out := p.replica.Synced(m.End); p.phase == open {
+	out := p.replica.Synced(m.End)
+	switch {
+	case p.phase == open:
 		p.carryOut(c, out)
+	case p.phase == leaving && p.log != nil:
+		p.departOnceSynced(c)
 	}
 }
 
 // unsynced is a failed sync. What the page cache shows above the last Synced may be on disk or not, and asking again
-// would not tell: this instance ends, and the next one cuts the log to what is known.
+// would not tell: this instance ends, and the next one cuts the log to what is known. The disk looks at no bytes of it
+// any more.
 func (p *Partition) unsynced(c stage.Context, m *message.Unsynced) {
-	if m.Incarnation == p.incarnation && p.phase != leaving {
+	switch {
+	case m.Incarnation != p.incarnation:
+	case p.phase != leaving:
+		p.answerParked(c, message.KafkaStorageError)
 		p.fail(c, fmt.Errorf("sync: %w", m.Err))
+	case p.log != nil:
+		p.answerParked(c, message.UnknownTopicOrPartition)
+		p.depart(c)
 	}
 }
 
-// free answers the appends that are durable enough now.
+// uncommitted says why an append that is in the log is not acknowledged.
+var uncommitted = map[message.Code]string{
+	message.NotEnoughReplicasAfterAppend: "the in-sync set shrank below min.insync.replicas after the append",
+	message.NotLeaderOrFollower:          "another node leads now, and the append may not be committed",
+	message.UnknownTopicOrPartition:      "the topic was deleted",
+	message.KafkaStorageError:            "the append could not be synced to disk",
+}
+
+// free answers the appends that are durable enough now. Those of a leader that is one no more wait until nobody reads
+// their bytes.
 func (p *Partition) free(c stage.Context, out replica.Out) {
 	p.answerUpTo(c, &p.acksLocal, out.Durable, message.OK)
-	code := message.OK
-	if !p.replica.Enough() {
-		code = message.NotEnoughReplicasAfterAppend
+	switch {
+	case !p.replica.Leads():
+		p.answerUpTo(c, &p.acksAll, out.Durable, message.NotLeaderOrFollower)
+	case !p.replica.Enough():
+		p.answerUpTo(c, &p.acksAll, out.HighWatermark, message.NotEnoughReplicasAfterAppend)
+	default:
+		p.answerUpTo(c, &p.acksAll, out.HighWatermark, message.OK)
 	}
-	p.answerUpTo(c, &p.acksAll, out.HighWatermark, code)
 }
 
 func (p *Partition) answerUpTo(c stage.Context, q *queue, end int64, code message.Code) {
 	for a, ok := q.pop(end); ok; a, ok = q.pop(end) {
 		if code != message.OK {
-			c.Answer(a.from, p.no(code, "the in-sync set shrank below min.insync.replicas after the append"))
+			c.Answer(a.from, p.no(code, uncommitted[code]))
 			continue
 		}
 		office := p.replica.Office()

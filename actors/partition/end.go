@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -14,18 +15,27 @@ type removed struct{ err error }
 // removeCost is what a stage may expect of deleting a partition's files.
 const removeCost = time.Millisecond
 
-// delete says goodbye to everybody; the files go when nobody opens them any more. The disk may be at them still: to sync
-// what was removed is no error.
+// delete says goodbye to everybody. Parked appends, whose bytes a commit may still be reading, wait for the disk, and
+// files that are being opened for that; then everything goes.
 func (p *Partition) delete(c stage.Context) {
 	before := p.phase
 	p.phase = leaving
 	p.answerAll(c, message.UnknownTopicOrPartition)
 	if before == closed || before == open {
-		p.depart(c)
+		p.departOnceSynced(c)
 	}
 }
 
-// depart deletes the files.
+// departOnceSynced waits for the last commit's Synced or Unsynced.
+func (p *Partition) departOnceSynced(c stage.Context) {
+	if p.log != nil && p.replica.SyncedEnd() < p.sent {
+		return
+	}
+	p.answerParked(c, message.UnknownTopicOrPartition)
+	p.depart(c)
+}
+
+// depart deletes the files. The disk may be at them still: to sync what was removed is no error.
 func (p *Partition) depart(c stage.Context) {
 	c.Publish(nil)
 	l, files, path := p.log, c.FS(), dir(p.post.ID)
@@ -47,7 +57,8 @@ func (p *Partition) gone(c stage.Context, m *removed) {
 	c.Stop(c.Self())
 }
 
-// stop lets go of everything in good order: nobody waits in vain, and the next start has nothing to read.
+// stop lets go of everything in good order, so that the next start has nothing to read. To parked appends, whose bytes
+// a commit may still be reading, the stage says Down.
 func (p *Partition) stop(c stage.Context) {
 	p.answerAll(c, message.NotLeaderOrFollower)
 	if p.phase != open {
@@ -74,7 +85,8 @@ func (p *Partition) close(c stage.Context) error {
 	return l.Close()
 }
 
-// fail answers everybody and ends this instance; the stage starts another one, which begins with what is on disk.
+// fail ends this instance; the stage starts another one, which begins with what is on disk, and says Down to parked
+// appends, whose bytes a commit may still be reading.
 func (p *Partition) fail(c stage.Context, err error) {
 	p.answerAll(c, message.KafkaStorageError)
 	c.Publish(nil) // its files are closed now; who asks waits for the next instance's
@@ -86,9 +98,8 @@ func (p *Partition) fail(c stage.Context, err error) {
 	c.Fail(err)
 }
 
-// answerAll leaves nobody waiting.
+// answerAll leaves nobody waiting but parked appends.
 func (p *Partition) answerAll(c stage.Context, code message.Code) {
-	p.answerParked(c, code)
 	p.wake(c, code)
 	for _, r := range p.waiting {
 		p.refuse(c, r, code)
@@ -96,17 +107,11 @@ func (p *Partition) answerAll(c stage.Context, code message.Code) {
 	p.waiting = nil
 }
 
-// answerParked refuses the appends that are in the log but may never be committed.
+// answerParked refuses the appends that are in the log but may never be committed. Nobody may be reading their bytes.
 func (p *Partition) answerParked(c stage.Context, code message.Code) {
-	for _, q := range []*queue{&p.acksLocal, &p.acksAll} {
-		for a, ok := q.pop(forever); ok; a, ok = q.pop(forever) {
-			c.Answer(a.from, p.no(code, "the append was not committed"))
-		}
-	}
+	p.answerUpTo(c, &p.acksLocal, math.MaxInt64, code)
+	p.answerUpTo(c, &p.acksAll, math.MaxInt64, code)
 }
-
-// forever is an offset behind every other.
-const forever = 1<<63 - 1
 
 // refuse answers a request in the words that it expects.
 func (p *Partition) refuse(c stage.Context, r request, code message.Code) {

@@ -41,6 +41,7 @@ type house struct {
 	disk      []any             // what it was sent
 	redo      []message.Redo    // its journal
 	answers   map[stage.RequestID]any
+	owed      map[stage.RequestID]bool // what the stage will answer with Down
 	published any
 	views     int
 	failed    error
@@ -70,7 +71,8 @@ func office() *message.Leadership {
 
 // raise starts a partition on an empty disk, or on what change makes of it.
 func raise(t testing.TB, change ...func(h *house, o *message.Leadership)) *house {
-	h := &house{t: t, fs: vfs.Memory(vfs.MemoryOptions{}), now: noon, self: message.PartitionAt(1, here), answers: map[stage.RequestID]any{}}
+	h := &house{t: t, fs: vfs.Memory(vfs.MemoryOptions{}), now: noon, self: message.PartitionAt(1, here), answers: map[stage.RequestID]any{},
+		owed: map[stage.RequestID]bool{}}
 	o := office()
 	for _, f := range change {
 		f(h, o)
@@ -91,8 +93,22 @@ func (h *house) run() {
 	for len(h.mail) > 0 && !h.stopped {
 		h.now = h.now.Add(time.Nanosecond)
 		h.current, h.mail = h.mail[0], h.mail[1:]
+		if id := h.current.from.Request; id != 0 && !h.quiet {
+			h.owed[id] = true
+		}
 		h.deliver()
 	}
+	if h.stopped {
+		h.down()
+	}
+}
+
+// down is what the stage does for an instance that has ended.
+func (h *house) down() {
+	for id := range h.owed {
+		h.answers[id] = &stage.Down{To: h.self}
+	}
+	clear(h.owed)
 }
 
 type failure struct{ error }
@@ -105,6 +121,7 @@ func (h *house) deliver() {
 				panic(v)
 			}
 			h.failed = f.error
+			h.down()
 			if h.restarts++; h.restarts > 5 {
 				h.stopped = true
 				return
@@ -268,6 +285,7 @@ func (h *house) Answer(to stage.Caller, what any) {
 		h.t.Errorf("request %d was answered twice", to.Request)
 	}
 	h.answers[to.Request] = what
+	delete(h.owed, to.Request)
 }
 
 func (h *house) Send(to message.Address, what any) {

@@ -149,9 +149,6 @@ func (p *Partition) carryOut(c stage.Context, out replica.Out) {
 	if out.Flush {
 		p.commit(c, nil, message.Trace{})
 	}
-	if out.Changed && !p.replica.Leads() {
-		p.answerParked(c, message.NotLeaderOrFollower)
-	}
 	if out.Moved || out.Changed {
 		p.publish(c)
 	}
