@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,54 +10,14 @@ import (
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
-// wrong is why a batch is refused.
-type wrong struct {
-	code    message.Code
-	message string
-	records []message.RecordError
-}
-
-// checkBatch checks what a client wants appended to a partition: exactly one whole, sound batch of format 2, not from
-// the future of its protocol (S14 to S17). Records are not looked at.
-func checkBatch(records []byte, version int16) (record.Batch, *wrong) {
-	batch, err := record.Check(records)
-	if err != nil {
-		return nil, &wrong{code: codeOf(err), message: err.Error()}
+// checkBatch checks what a client wants appended to a partition (S14 to S17). There are no transactions yet, so no
+// partition is in one (S92).
+func checkBatch(records []byte, version int16) (record.Batch, *record.Refusal) {
+	batch, refusal := record.CheckClient(records, version)
+	if refusal == nil && batch.Attributes().Has(record.Transactional) {
+		refusal = &record.Refusal{Code: int16(message.InvalidTxnState), Message: "the partition is in no transaction of this producer"}
 	}
-	if len(batch) != len(records) {
-		return nil, &wrong{code: message.InvalidRecord, message: "a produce request must have exactly one record batch for each partition"}
-	}
-	return batch, checkClientBatch(batch, version)
-}
-
-func codeOf(err error) message.Code {
-	if errors.Is(err, record.ErrCRC) || errors.Is(err, record.ErrLength) {
-		return message.CorruptMessage
-	}
-	return message.InvalidRecord
-}
-
-func checkClientBatch(b record.Batch, version int16) *wrong {
-	attributes := b.Attributes()
-	switch {
-	case b.BaseOffset() != 0:
-		return &wrong{code: message.InvalidRecord, message: fmt.Sprintf("the batch's base offset is %d, a client's must be 0", b.BaseOffset())}
-	case b.Count() < 1 || b.LastOffsetDelta() != b.Count()-1:
-		return &wrong{code: message.InvalidRecord, message: fmt.Sprintf("the batch has %d records and a last offset delta of %d", b.Count(), b.LastOffsetDelta())}
-	case attributes.Has(record.Control):
-		return &wrong{code: message.InvalidRecord, message: "clients may not write control batches"}
-	case attributes.Has(record.LogAppendTime):
-		return &wrong{code: message.InvalidTimestamp, message: "the timestamp type of a client's batch must be CreateTime"}
-	case attributes.Has(record.Transactional):
-		return &wrong{code: message.InvalidTxnState, message: "the partition is in no transaction of this producer"}
-	case b.ProducerID() >= 0 && b.BaseSequence() < 0:
-		return &wrong{code: message.InvalidRecord, message: fmt.Sprintf("the batch of producer %d has no sequence number", b.ProducerID())}
-	case !attributes.Codec().Known():
-		return &wrong{code: message.UnsupportedCompressionType, message: fmt.Sprintf("compression type %d is unknown", attributes.Codec())}
-	case attributes.Codec() == record.Zstd && version < 7:
-		return &wrong{code: message.UnsupportedCompressionType, message: "zstd needs version 7 of produce"}
-	}
-	return nil
+	return batch, refusal
 }
 
 // demand is what a topic's configuration asks of a batch beyond what its header can show.
@@ -93,25 +52,28 @@ func reworkCost(bytes int) time.Duration { return time.Duration(bytes) * 20 }
 
 // reworked is a batch as it may be appended, or why not.
 type reworked struct {
-	batch record.Batch
-	wrong *wrong
+	batch   record.Batch
+	refusal *record.Refusal
 }
 
 // reworkBatch looks into a batch: keys where the topic is compacted (S139), and the topic's own compression (S25).
 func reworkBatch(b record.Batch, d demand, topic string, partition int32) *reworked {
-	plain, err := b.Plain(nil, plainMax)
-	if err != nil {
-		return &reworked{b, &wrong{code: message.CorruptMessage, message: err.Error()}}
-	}
-	if w := lookThrough(b, plain, d.keys, topic, partition); w != nil {
-		return &reworked{b, w}
+	if refusal := record.ValidateRecords(b, record.Demands{Key: d.keys, PlainBytesMax: plainMax}, nil); refusal != nil {
+		for i := range refusal.Records { // tools compare the text
+			refusal.Records[i].Message = fmt.Sprintf("Compacted topic cannot accept message without key in topic partition %s-%d.", topic, partition)
+		}
+		return &reworked{b, refusal}
 	}
 	if !d.recompress || d.codec == b.Attributes().Codec() {
 		return &reworked{batch: b}
 	}
+	plain, err := b.Plain(nil, plainMax)
+	if err != nil {
+		return &reworked{b, &record.Refusal{Code: int16(message.CorruptMessage), Message: err.Error()}}
+	}
 	next, err := record.Compress(d.codec, d.level, append([]byte(nil), b[:record.HeaderSize]...), plain)
 	if err != nil {
-		return &reworked{b, &wrong{code: message.UnknownServerError, message: err.Error()}}
+		return &reworked{b, &record.Refusal{Code: int16(message.UnknownServerError), Message: err.Error()}}
 	}
 	return &reworked{batch: sealed(next, d.codec)}
 }
@@ -122,27 +84,4 @@ func sealed(b record.Batch, codec record.Codec) record.Batch {
 	binary.BigEndian.PutUint16(b[21:], uint16(b.Attributes())&^7|uint16(codec))
 	b.Seal()
 	return b
-}
-
-// lookThrough checks every record: offsets one after the other (S17), keys where there must be some.
-func lookThrough(b record.Batch, plain []byte, keys bool, topic string, partition int32) *wrong {
-	var rec record.Record
-	var keyless []message.RecordError
-	text := fmt.Sprintf("Compacted topic cannot accept message without key in topic partition %s-%d.", topic, partition)
-	read := record.NewReader(b, plain)
-	for i := int32(0); read.Next(&rec); i++ {
-		if rec.OffsetDelta != i {
-			return &wrong{code: message.InvalidRecord, message: fmt.Sprintf("record %d of the batch has offset delta %d", i, rec.OffsetDelta)}
-		}
-		if keys && rec.Key == nil {
-			keyless = append(keyless, message.RecordError{Index: i, Message: text})
-		}
-	}
-	if err := read.Err(); err != nil {
-		return &wrong{code: message.InvalidRecord, message: err.Error()}
-	}
-	if keyless != nil {
-		return &wrong{code: message.InvalidRecord, message: "One or more records have been rejected", records: keyless}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
@@ -72,8 +73,11 @@ const imagePatience = 20 * time.Millisecond
 // NewConnection makes the actor of one client's connection, to be spawned at message.ConnectionAt. It is sent a *Frame per
 // request, and *Closed when its wire ends, upon which it stops. The function is for stage.Spawn.
 func NewConnection(wire Wire, opts Options) func() stage.Actor {
-	return newConnection(wire, opts.withDefaults(), newVersions(served()))
+	return newConnection(wire, opts.withDefaults(), ours())
 }
+
+// ours is the table of what is served.
+var ours = sync.OnceValue(func() *versions { return newVersions(served()) })
 
 func newConnection(wire Wire, opts Options, v *versions) func() stage.Actor {
 	return func() stage.Actor {
@@ -154,7 +158,7 @@ func (k *connection) start(c stage.Context, r *Request) bool {
 	if !k.turn(h.key) {
 		return false
 	}
-	img, _ := c.Published(message.BrokerAt(k.opts.Node)).(*image.Image)
+	img := k.latest(c, nil)
 	if img == nil {
 		c.After(imagePatience, &proceed{})
 		return false
@@ -173,6 +177,14 @@ func (k *connection) start(c stage.Context, r *Request) bool {
 		r.Refuse(c, err)
 	}
 	return true
+}
+
+// latest is the metadata as it is now, or otherwise if there is none.
+func (k *connection) latest(c stage.Context, otherwise *image.Image) *image.Image {
+	if img, _ := c.Published(message.BrokerAt(k.opts.Node)).(*image.Image); img != nil {
+		return img
+	}
+	return otherwise
 }
 
 // turn says whether a request may start beside those that are not answered yet.
@@ -256,14 +268,11 @@ func (k *connection) finish(c stage.Context, r *Request) {
 		out = r.answer.Size()
 	}
 	k.opts.Metrics.Request(r.Key, c.Now().Sub(r.arrived), len(r.frame.Bytes), out)
-	if r.answer == nil {
-		r.frame.done(!r.leaked)
-		return
+	r.frame.done(!r.leaked)
+	if a := r.answer; a != nil {
+		r.answer = nil
+		k.wire.Answer(a)
 	}
-	a := r.answer
-	a.frame, a.reuse = r.frame.Done, !r.leaked
-	r.frame.Done, r.answer = nil, nil
-	k.wire.Answer(a)
 }
 
 // close ends the connection when its wire has.
@@ -295,7 +304,7 @@ func (k *connection) end(c stage.Context) {
 		}
 		r.frame.done(false)
 	}
-	k.reading.end(c)
+	k.reading.end(c, k.opts.Sessions)
 	k.queue, k.pending = nil, nil
 }
 

@@ -13,6 +13,8 @@ type Options struct {
 	Node message.NodeID
 	// Listener is the name under which the address that the client used is advertised (S11); "PLAINTEXT" by default.
 	Listener string
+	// Index tells the listeners of a node apart.
+	Index uint16
 	// Static is the broker's configuration as it was started; dynamic settings come from the metadata image.
 	Static setting.Values
 	// Sessions are the fetch sessions of all connections of the node; nil: no sessions (S37).

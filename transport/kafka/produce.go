@@ -87,7 +87,7 @@ func (p *produce) readTopic(d *reader) (t producedTopic) {
 	} else {
 		t.name = d.text()
 	}
-	t.topic, t.code = findTopic(p.r.Image, t.name, t.id, byID)
+	t.topic, t.code = findTopic(p.r.Image, string(t.name), t.id, byID)
 	t.parts = max(d.length(), 0)
 	p.parts = slices.Grow(p.parts, t.parts)
 	for range t.parts {
@@ -120,9 +120,9 @@ func (p *produce) door(c stage.Context, t *producedTopic, at int) {
 		part.result.Code = refused
 		return
 	}
-	batch, wrong := checkBatch(part.records, p.r.Version)
-	if wrong != nil {
-		part.refuse(wrong)
+	batch, refusal := checkBatch(part.records, p.r.Version)
+	if refusal != nil {
+		part.refuse(refusal)
 		return
 	}
 	a := &p.appends[at]
@@ -171,8 +171,8 @@ type reworking produce
 func (w *reworking) resume(c stage.Context, at int, answer any) {
 	p := (*produce)(w)
 	done := answer.(*reworked)
-	if p.appends[at].Batch = done.batch; done.wrong != nil {
-		p.parts[at].refuse(done.wrong)
+	if p.appends[at].Batch = done.batch; done.refusal != nil {
+		p.parts[at].refuse(done.refusal)
 	}
 	if p.reworking--; p.reworking == 0 {
 		p.send(c)
@@ -230,23 +230,9 @@ func (p *produce) finish(c stage.Context) {
 	p.r.AnswerNothing(c)
 }
 
-func (part *producedPart) refuse(w *wrong) {
-	part.result.Code, part.result.Message, part.result.RecordErrors = w.code, w.message, w.records
-}
-
-// findTopic finds a topic as a request names it.
-func findTopic(img *image.Image, name []byte, id message.TopicID, byID bool) (*image.Topic, message.Code) {
-	if byID {
-		if t := img.TopicByID(id); t != nil {
-			return t, message.OK
-		}
-		return nil, message.UnknownTopicID
+func (part *producedPart) refuse(why *record.Refusal) {
+	part.result.Code, part.result.Message = message.Code(why.Code), why.Message
+	for _, e := range why.Records {
+		part.result.RecordErrors = append(part.result.RecordErrors, message.RecordError{Index: e.Index, Message: e.Message})
 	}
-	if t := img.Topic(string(name)); t != nil {
-		return t, message.OK
-	}
-	if illegal(string(name)) {
-		return nil, message.InvalidTopicException
-	}
-	return nil, message.UnknownTopicOrPartition
 }

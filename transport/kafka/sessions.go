@@ -51,13 +51,3 @@ func (s *Sessions) give(id int32) {
 	s.slots.Give(id)
 	s.mu.Unlock()
 }
-
-// waited is a fetch's word to itself: max_wait is over.
-type waited struct{ r *Request }
-
-// reading is what a connection keeps from one fetch to the next.
-type reading struct{}
-
-func (*reading) waited(c stage.Context, m *waited) {}
-func (*reading) evicted(m *Evicted)                {}
-func (*reading) end(c stage.Context)               {}

@@ -27,7 +27,12 @@ func served() []api {
 	return []api{
 		produceAPI,
 		fetchAPI,
+		listOffsetsAPI,
+		metadataAPI,
+		findCoordinatorAPI,
 		apiVersions,
+		initProducerIDAPI,
+		offsetForLeaderEpochAPI,
 		createTopics,
 		deleteTopics,
 		deleteRecords,

@@ -8,8 +8,8 @@ import (
 type Frame struct {
 	// Bytes are the request behind its length: header and body. They are the connection's until it calls Done.
 	Bytes []byte
-	// Done, if not nil, is called once, when the request is finished: answered on the wire, or given up. reusable says that
-	// nobody holds Bytes any more; otherwise they are the garbage collector's. It may be called on any goroutine.
+	// Done, if not nil, is called once, when the request is answered or given up: before its answer is handed to the wire.
+	// reusable says that nobody holds Bytes any more; otherwise they are the garbage collector's.
 	Done func(reusable bool)
 }
 
@@ -21,7 +21,8 @@ type Closed struct {
 // Wire is how a connection actor reaches its client. The real one is a socket, the simulator's a model. Its methods are
 // called from the actor, must not block, and must not call back into it.
 type Wire interface {
-	// Answer writes an answer behind those before it. The wire calls a.Finish once, when the bytes are written or given up.
+	// Answer writes an answer behind those before it. The wire calls a.Finish once, when it needs the answer no more:
+	// its bytes are used again then. Every call is one request's answer; requests without one make no call.
 	Answer(a *Answer)
 	// Close ends the connection once everything that was answered is written. The actor is told with *Closed.
 	Close()
@@ -35,9 +36,6 @@ type Wire interface {
 type Answer struct {
 	Bytes []byte
 	Cuts  []Cut
-
-	frame func(reusable bool)
-	reuse bool
 }
 
 // Cut says that a slice of a log belongs before Bytes[At]. Cuts are in ascending order.
@@ -55,11 +53,5 @@ func (a *Answer) Size() int {
 	return n
 }
 
-// Finish gives the answer's memory and the request's back.
-func (a *Answer) Finish() {
-	if done := a.frame; done != nil {
-		a.frame = nil
-		done(a.reuse)
-	}
-	recycle(a)
-}
+// Finish gives the answer's memory back.
+func (a *Answer) Finish() { recycle(a) }

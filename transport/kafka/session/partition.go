@@ -1,6 +1,9 @@
 package session
 
-import "github.com/troupe-broker/troupe/actors/message"
+import (
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+)
 
 // Key is a partition as a request names it: by name up to version 12 of Fetch, by id from version 13 on.
 type Key struct {
@@ -17,27 +20,39 @@ type Want struct {
 	LastFetchedEpoch int32 // of the record before Offset; -1: it does not say
 }
 
-// Outcome is what was found in one partition.
-type Outcome struct {
-	Code        message.Code
-	Bounds      message.Bounds // when Code is OK
-	Slice       message.Slice
-	Diverging   bool // the client's log went another way: what it shares with ours ends with this epoch and offset
-	Epoch       int32
-	End         int64
-	Leader      message.NodeID // who leads instead, when Code says that this node does not
+// Place is what the metadata says of a partition, as of one image.
+type Place struct {
+	Image       *image.Image
+	Code        message.Code // not OK: there is no such partition
+	ID          message.PartitionID
+	Leader      message.NodeID
 	LeaderEpoch int32
 }
 
-// Partition is one partition of a session.
+// Outcome is what was found in one partition.
+type Outcome struct {
+	Code      message.Code
+	Bounds    message.Bounds // when Code is OK
+	Slice     message.Slice
+	Opening   bool // it has no view yet
+	Behind    bool // there is data, but no room for it
+	Diverging bool // the client's log went another way: what it shares with ours ends with this epoch, at this offset
+	Epoch     int32
+	End       int64
+}
+
+// Partition is one partition of a session. What is exported its reader keeps here.
 type Partition struct {
 	Key
 	Want
-	Out Outcome // what was found last
-	// Failed, if not OK, is what the partition's actor said instead of telling that there is news; it is for one look.
-	Failed message.Code
+	Place  Place
+	Out    Outcome      // what was found last
+	Failed message.Code // what the partition's actor said last instead of having news; for one look
+	Look   uint64       // the fetch that found Out
+	Idle   int          // looks in a row that found nothing
 
 	told       told
+	full       int
 	queued     bool
 	stale      bool // no longer of its session
 	prev, next *Partition
@@ -51,19 +66,19 @@ var untold = told{-1, -1}
 // News says whether an incremental answer has to name the partition (S38).
 func (p *Partition) News() bool {
 	o := &p.Out
+	if o.Opening {
+		return false
+	}
 	return o.Code != message.OK || o.Slice.Bytes > 0 || o.Diverging ||
 		o.Bounds.HighWatermark != p.told.highWatermark || o.Bounds.LogStart != p.told.logStart
 }
 
-// Tell notes that the client is being told the outcome. After an error it knows nothing (S38).
+// Tell notes that the client is being told what was found. After an error it knows nothing (S38).
 func (p *Partition) Tell() {
-	if p.told = untold; p.Out.Code == message.OK {
+	if p.told = untold; p.Out.Code == message.OK && !p.Out.Diverging && !p.Out.Opening {
 		p.told = told{p.Out.Bounds.HighWatermark, p.Out.Bounds.LogStart}
 	}
 }
 
-// Stale says that the partition was forgotten, or its session replaced.
+// Stale says that the partition is no longer of its session.
 func (p *Partition) Stale() bool { return p.stale }
-
-// Queued says that the partition is to be looked at.
-func (p *Partition) Queued() bool { return p.queued }

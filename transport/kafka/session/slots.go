@@ -33,7 +33,9 @@ func (s *Slots) Take(now time.Time, id int32, owner uint64, size int) (slot *Slo
 		s.Give(evicted.ID)
 	}
 	for id <= 0 || s.byID[id] != nil {
-		id = id&(1<<31-2) + 1
+		if id++; id <= 0 {
+			id = 1
+		}
 	}
 	slot = &Slot{ID: id, Owner: owner, Size: size, made: now, used: now}
 	if s.byID == nil {
