@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -22,11 +21,11 @@ const (
 	lockFile   = "lock"
 )
 
-// Format is what a data directory says of itself. It is written once, when the directory is first used.
+// Format is what a data directory says of itself. It is written once, when the directory is first used. The cluster's id is
+// not in it: that is the metadata log's.
 type Format struct {
 	Version int
 	Node    message.NodeID
-	Cluster string // the cluster's id: 22 characters
 }
 
 // ErrInUse says that another process works on the data directory.
@@ -57,24 +56,22 @@ func OpenDirectory(path string) (vfs.FS, io.Closer, error) {
 	return files, lock, nil
 }
 
-// Settle reads the directory's format, or gives a new directory one. cluster makes the id of a new cluster.
-// It refuses what a newer program wrote, and a directory of another node.
-func Settle(files vfs.FS, node message.NodeID, cluster func() string) (Format, error) {
+// Claim takes a directory for a node: it reads the directory's format, or gives a new directory one.
+// It refuses what a newer program wrote, what no Troupe wrote, and a directory of another node.
+func Claim(files vfs.FS, node message.NodeID) error {
 	f, err := ReadFormat(files)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := refuseStrangers(files); err != nil {
-			return Format{}, err
+			return err
 		}
-		f = Format{Version: formatVersion, Node: node, Cluster: cluster()}
-		return f, f.write(files)
+		return Format{Version: formatVersion, Node: node}.write(files)
+	case err != nil:
+		return err
+	case f.Node != node:
+		return fmt.Errorf("it belongs to node %d, and this is node %d: set node.id=%d, or use another --data", f.Node, node, f.Node)
 	}
-	if err != nil {
-		return Format{}, err
-	}
-	if f.Node != node {
-		return Format{}, fmt.Errorf("it belongs to node %d, and this is node %d: set node.id=%d, or use another --data", f.Node, node, f.Node)
-	}
-	return f, nil
+	return nil
 }
 
 // refuseStrangers refuses a directory that has something in it which is not ours.
@@ -115,15 +112,15 @@ func parseFormat(content string) (Format, error) {
 		return Format{}, fmt.Errorf("it has format %d, written by a newer Troupe, and this one knows formats up to %d: use the newer program", version, formatVersion)
 	}
 	id, err := strconv.ParseInt(values["node.id"], 10, 32)
-	if err != nil || values["cluster.id"] == "" {
-		return Format{}, fmt.Errorf("its file %q is damaged: node.id or cluster.id is missing", formatFile)
+	if err != nil {
+		return Format{}, fmt.Errorf("its file %q is damaged: it should say node.id=NUMBER", formatFile)
 	}
-	return Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"]}, nil
+	return Format{Version: version, Node: message.NodeID(id)}, nil
 }
 
 // write puts the format in place whole: a crash leaves either no file or all of it.
 func (f Format) write(files vfs.FS) error {
-	content := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\ncluster.id=%s\n", f.Version, f.Node, f.Cluster)
+	content := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\n", f.Version, f.Node)
 	file, err := files.Create(formatFile + ".new")
 	if err != nil {
 		return err
@@ -154,6 +151,3 @@ func readAll(files vfs.FS, path string) ([]byte, error) {
 	}
 	return content, nil
 }
-
-// ClusterID makes a cluster's id of 16 random bytes, as Kafka does: url-safe base64, 22 characters.
-func ClusterID(random [16]byte) string { return base64.RawURLEncoding.EncodeToString(random[:]) }

@@ -8,8 +8,6 @@ import (
 	"testing"
 )
 
-func newID() string { return ClusterID([16]byte{1}) }
-
 func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	files, lock, err := OpenDirectory(path)
@@ -19,15 +17,12 @@ func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
 	if _, _, err := OpenDirectory(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("a second lock: %v", err)
 	}
-	first, err := Settle(files, 1, newID)
-	if err != nil || len(first.Cluster) != 22 {
-		t.Fatal(first, err)
+	for range 2 {
+		if err := Claim(files, 1); err != nil {
+			t.Fatal(err)
+		}
 	}
-	again, err := Settle(files, 1, func() string { return "another" })
-	if err != nil || again != first {
-		t.Errorf("settled again: %+v, %v", again, err)
-	}
-	if _, err := Settle(files, 2, newID); err == nil || !strings.Contains(err.Error(), "node.id=1") {
+	if err := Claim(files, 2); err == nil || !strings.Contains(err.Error(), "node.id=1") {
 		t.Errorf("another node: %v", err)
 	}
 	if err := lock.Close(); err != nil {
@@ -41,9 +36,9 @@ func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
 
 func TestDirectoryOfAnotherFormatIsRefused(t *testing.T) {
 	for content, want := range map[string]string{
-		"format=2\nnode.id=1\ncluster.id=x\n": "newer Troupe",
-		"format=x\n":                          "damaged",
-		"format=1\nnode.id=1\n":               "cluster.id is missing",
+		"format=2\nnode.id=1\n": "newer Troupe",
+		"format=x\n":            "damaged",
+		"format=1\n":            "node.id=NUMBER",
 	} {
 		path := t.TempDir()
 		if err := os.WriteFile(filepath.Join(path, formatFile), []byte(content), 0o600); err != nil {
@@ -53,7 +48,7 @@ func TestDirectoryOfAnotherFormatIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Settle(files, 1, newID); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Claim(files, 1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)
 		}
 		lock.Close()
@@ -70,12 +65,12 @@ func TestDirectoryWithSomethingElseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if _, err := Settle(files, 1, newID); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+	if err := Claim(files, 1); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("%v", err)
 	}
 }
 
 func FuzzParseFormat(f *testing.F) {
-	f.Add("format=1\nnode.id=1\ncluster.id=x\n")
+	f.Add("format=1\nnode.id=1\n")
 	f.Fuzz(func(t *testing.T, content string) { _, _ = parseFormat(content) })
 }

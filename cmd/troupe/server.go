@@ -58,14 +58,8 @@ func (s *server) run(c *cobra.Command) error {
 	if _, err := fmt.Fprintln(c.OutOrStdout(), n.Ready()); err != nil {
 		return err
 	}
-	select {
-	case <-stopped.Done():
-	case err = <-n.Failed():
-	}
-	if closed := n.Close(); err == nil {
-		err = closed
-	}
-	return err
+	<-stopped.Done()
+	return n.Close()
 }
 
 func (s *server) config(c *cobra.Command) (*node.Config, error) {

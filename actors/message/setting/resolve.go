@@ -161,6 +161,9 @@ func (l Layers) Text(name string) string { return l.value(OfBroker, name, nil) }
 // Number is a broker setting's effective value as a whole number, 0 for null.
 func (l Layers) Number(name string) int64 { return number(l.Text(name)) }
 
+// Fraction is a broker setting's effective value as a number with a point.
+func (l Layers) Fraction(name string) float64 { return fraction(l.Text(name)) }
+
 // Bool is a broker setting's effective value as a truth.
 func (l Layers) Bool(name string) bool { return truth(l.Text(name)) }
 

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"troupe": main}) }
+
+// The scripts run the real command: "serve [ARGS]" starts a broker on free ports with its data in ./data and sets $KAFKA
+// and $HTTP; "stop" ends it with SIGTERM, "kill" with SIGKILL.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": serve,
+			"stop":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGTERM) },
+			"kill":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGKILL) },
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TMPDIR", env.WorkDir)
+			return nil
+		},
+	})
+}
+
+type running struct{ process *exec.Cmd }
+
+var servers = map[string]*running{} // by working directory; scripts of one test run one after the other
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("! serve is not supported: use ! troupe server")
+	}
+	data := ts.MkAbs("data")
+	c := exec.Command("troupe", append([]string{"server", "--data", data, "--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	ts.Check(err)
+	ts.Check(c.Start())
+	servers[data] = &running{c}
+	ts.Defer(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	line := make(chan string, 1)
+	go func() {
+		text, _ := bufio.NewReader(out).ReadString('\n')
+		line <- text
+	}()
+	select {
+	case text := <-line:
+		var kafka, http string
+		var pid int
+		if _, err := fmt.Sscanf(text, "ready kafka=%s http=%s pid=%d\n", &kafka, &http, &pid); err != nil || pid != c.Process.Pid {
+			ts.Fatalf("instead of being ready it says %q", strings.TrimSpace(text))
+		}
+		ts.Setenv("KAFKA", kafka)
+		ts.Setenv("HTTP", http)
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("not ready within 20 s")
+	}
+}
+
+func end(ts *testscript.TestScript, neg bool, by syscall.Signal) {
+	s := servers[ts.MkAbs("data")]
+	ts.Check(s.process.Process.Signal(by))
+	err := s.process.Wait()
+	if failed := err != nil && by != syscall.SIGKILL; failed != neg {
+		ts.Fatalf("it ended with %v", err)
+	}
+}

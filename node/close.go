@@ -1,0 +1,86 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// closePatience is how long a clean shutdown waits for partitions and for the disk. What was acknowledged is on disk
+// anyway: a shutdown that is cut short costs the next start some reading.
+const closePatience = 20 * time.Second
+
+// Close stops the node: doors first, then partitions, then the disk with everything it was given, then the stage. It may
+// be called on a node whose start has failed.
+func (n *Node) Close() error {
+	if n.http != nil {
+		n.http.Ready(false)
+	}
+	var errs []error
+	for _, d := range n.doors {
+		errs = append(errs, d.Close())
+	}
+	if n.stage != nil {
+		errs = append(errs, Rest(n.stage))
+		n.stage.Close()
+	}
+	if n.http != nil {
+		errs = append(errs, n.http.Close())
+	}
+	if n.traces != nil {
+		n.traces.Close(n.log)
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Rest brings a stage's actors to rest before it is closed: every partition closes its log, and then the disk makes durable
+// whatever it was given.
+func Rest(s stage.Stage) error {
+	img, _ := s.Published(message.BrokerAt(s.Node())).(*image.Image)
+	s.Stop(message.BrokerAt(s.Node()))
+	stopPartitions(s, img)
+	answer := ask(s, message.DiskAt(s.Node()), &message.Flushed{}, closePatience)
+	if done, ok := answer.(*message.FlushDone); ok {
+		if done.Err != nil {
+			return fmt.Errorf("the data directory was not closed well: %w", done.Err)
+		}
+		return nil
+	}
+	return errors.New("the disk did not come to an end in time: the next start takes a little longer")
+}
+
+// stopPartitions returns when every replica of the node is gone: what is asked of an actor behind its stop is answered
+// with Down.
+func stopPartitions(s stage.Stage, img *image.Image) {
+	if img == nil {
+		return
+	}
+	var gone sync.WaitGroup
+	for t := range img.Topics() {
+		for i := range t.Partitions {
+			if !t.Partitions[i].IsReplica(s.Node()) {
+				continue
+			}
+			at := message.PartitionAt(s.Node(), t.At(int32(i)))
+			gone.Add(1)
+			s.Stop(at)
+			s.Ask(at, &message.DescribeProducers{}, closePatience, func(any) { gone.Done() })
+		}
+	}
+	gone.Wait()
+}
+
+// ask waits for an answer.
+func ask(s stage.Stage, to message.Address, msg any, patience time.Duration) any {
+	answer := make(chan any, 1)
+	s.Ask(to, msg, patience, func(a any) { answer <- a })
+	return <-answer
+}

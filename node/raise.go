@@ -1,0 +1,54 @@
+package node
+
+import (
+	"github.com/troupe-broker/troupe/actors/broker"
+	"github.com/troupe-broker/troupe/actors/controller"
+	"github.com/troupe-broker/troupe/actors/disk"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/partition"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// Parts are what a node's actors are made from, whatever stage they stand on.
+type Parts struct {
+	Config   *Config
+	Parallel int // files that are synced at a time; 0 is the disk's default, simulation wants 1
+}
+
+// Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
+// The real node and the simulator both call it, and nobody else spawns these.
+func Raise(s stage.Stage, p Parts) {
+	l := p.Config.Layers()
+	n := s.Node()
+	s.Spawn(message.DiskAt(n), disk.New(disk.Options{
+		FileBytes: l.Number("journal.file.bytes"),
+		Files:     int(l.Number("journal.files")),
+		Parallel:  p.Parallel,
+	}))
+	s.Spawn(message.ControllerAt(n), func() stage.Actor {
+		return controller.New(controller.Options{
+			Voters:        []message.NodeID{n},
+			Static:        p.Config.Values,
+			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
+		})
+	})
+	s.Spawn(message.BrokerAt(n), func() stage.Actor {
+		return broker.New(broker.Options{
+			Rack:      p.Config.Rack,
+			Endpoints: p.Config.endpoints(),
+			Static:    p.Config.Values,
+			NewPartition: func(id message.PartitionID, l *message.Leadership) func() stage.Actor {
+				return partition.New(partition.Options{ID: id, Leadership: l})
+			},
+		})
+	})
+}
+
+// endpoints are what clients are told to connect to.
+func (c *Config) endpoints() []message.Endpoint {
+	all := make([]message.Endpoint, len(c.Listeners))
+	for i, l := range c.Listeners {
+		all[i] = l.Advertised
+	}
+	return all
+}

@@ -1,0 +1,178 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+	"github.com/troupe-broker/troupe/transport/http"
+	"github.com/troupe-broker/troupe/transport/kafka"
+)
+
+// Node is a running broker.
+type Node struct {
+	config *Config
+	log    *slog.Logger
+	lock   io.Closer
+	stage  stage.Stage
+	traces *http.Traces
+
+	counters *http.Counters
+	doors    []*kafka.Listener
+	http     *http.Server // nil: switched off
+}
+
+// readyPatience is how long a start may take before it has failed: replaying a full journal is the longest of it.
+const readyPatience = 2 * time.Minute
+
+// Start takes the data directory, raises the actors, opens the doors, and returns when the node serves. What the node has
+// to say while it runs goes to the log.
+func Start(c *Config, logs io.Writer) (*Node, error) {
+	n := &Node{config: c, log: logger(c, logs)}
+	if err := n.start(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) start() error {
+	for _, note := range n.config.Notes {
+		n.log.Warn(note)
+	}
+	l := n.config.Layers()
+	limitMemory(l.Number("memory.limit.bytes"))
+	files, err := n.takeDirectory()
+	if err != nil {
+		return err
+	}
+	if n.traces, err = http.Trace(l.Text("otel.endpoint"), l.Fraction("otel.sample.ratio"), n.config.ID); err != nil {
+		return err
+	}
+	n.stage = stage.NewReal(stage.Options{Node: n.config.ID, FS: vfs.Cached(files, openFilesMax(l.Number("files.open.max"))), Log: n.log, Seed: seed()})
+	Raise(n.stage, Parts{Config: n.config})
+	if err := n.openDoors(); err != nil {
+		return err
+	}
+	if err := n.awaitReady(); err != nil {
+		return err
+	}
+	if n.http != nil {
+		n.http.Ready(true)
+	}
+	return nil
+}
+
+func (n *Node) takeDirectory() (vfs.FS, error) {
+	files, lock, err := OpenDirectory(n.config.Data)
+	if err != nil {
+		return nil, err
+	}
+	n.lock = lock
+	if err := Claim(files, n.config.ID); err != nil {
+		return nil, fmt.Errorf("the data directory %s: %w", n.config.Data, err)
+	}
+	return files, nil
+}
+
+// openDoors opens the door for operators first: they may want to watch a long start.
+func (n *Node) openDoors() error {
+	n.counters = http.NewCounters(func(key int16) string { return kmsg.NameForKey(key) })
+	if n.config.HTTP != "" {
+		var err error
+		if n.http, err = http.Listen(n.config.HTTP, n.registry()); err != nil {
+			return err
+		}
+	}
+	sessions := kafka.NewSessions(int(n.config.Layers().Number("max.incremental.fetch.session.cache.slots")))
+	for i, one := range n.config.Listeners {
+		door, err := kafka.Listen(one.Address, n.stage, n.doorOptions(i, sessions), n.config.limits())
+		if err != nil {
+			return err
+		}
+		n.doors = append(n.doors, door)
+	}
+	return nil
+}
+
+func (n *Node) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(n.counters, http.Logs{Node: n.config.ID, Views: n.stage}, disks{n.config.ID, n.stage},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func (n *Node) doorOptions(i int, sessions *kafka.Sessions) kafka.Options {
+	o := kafka.Options{Node: n.config.ID, Index: uint16(i), Listener: n.config.Listeners[i].Name, Static: n.config.Values, Sessions: sessions, Metrics: n.counters, Log: n.log}
+	if n.traces != nil {
+		o.Tracer = n.traces
+	}
+	return o
+}
+
+// limits are what clients may cost. A negative or huge number of Kafka's stands for no limit.
+func (c *Config) limits() kafka.Limits {
+	l := c.Layers()
+	idle := l.Millis("connections.max.idle.ms")
+	if idle < 0 {
+		idle = 1<<63 - 1
+	}
+	return kafka.Limits{
+		RequestBytes:     int(l.Number("socket.request.max.bytes")),
+		QueuedBytes:      max(0, l.Number("queued.max.request.bytes")),
+		Connections:      int(l.Number("max.connections")),
+		ConnectionsPerIP: int(l.Number("max.connections.per.ip")),
+		Idle:             idle,
+	}
+}
+
+// awaitReady returns when the broker is registered and its partitions serve.
+func (n *Node) awaitReady() error {
+	if _, ok := ask(n.stage, message.BrokerAt(n.config.ID), &message.AwaitServing{}, readyPatience).(*message.Serving); ok {
+		return nil
+	}
+	return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
+}
+
+// Ready is the line that tells scripts that the node serves: "ready kafka=ADDR http=ADDR pid=N".
+func (n *Node) Ready() string {
+	operators := "off"
+	if n.http != nil {
+		operators = n.http.Address()
+	}
+	return fmt.Sprintf("ready kafka=%s http=%s pid=%d", n.Kafka(), operators, os.Getpid())
+}
+
+// Kafka is where the first listener listens.
+func (n *Node) Kafka() string { return n.doors[0].Addr().String() }
+
+func logger(c *Config, to io.Writer) *slog.Logger {
+	l := c.Layers()
+	o := &slog.HandlerOptions{}
+	var level slog.Level
+	if level.UnmarshalText([]byte(l.Text("log.level"))) == nil {
+		o.Level = level
+	}
+	if l.Text("log.format") == "json" {
+		return slog.New(slog.NewJSONHandler(to, o))
+	}
+	return slog.New(slog.NewTextHandler(to, o))
+}
+
+// seed is another number at every start.
+func seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails (crypto/rand)
+	return binary.LittleEndian.Uint64(b[:])
+}
