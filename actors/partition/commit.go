@@ -21,6 +21,7 @@ func (p *Partition) sendCommit(c stage.Context, m *message.Commit) {
 	m.Partition, m.Incarnation, m.LeaderEpoch = p.post.ID, p.incarnation, p.replica.Office().LeaderEpoch
 	m.End = p.log.End()
 	p.sent, p.unflushed = m.End, 0
+	p.commits++
 	if p.flushing {
 		p.flushTimer.Stop()
 		p.flushing = false
@@ -33,6 +34,7 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 	if m.Incarnation != p.incarnation {
 		return
 	}
+	p.answered += uint64(m.Commits)
 	out := p.replica.Synced(m.End)
 	switch {
 	case p.phase == open:
@@ -69,6 +71,7 @@ var uncommitted = map[message.Code]string{
 // their bytes.
 func (p *Partition) free(c stage.Context, out replica.Out) {
 	p.answerUpTo(c, &p.acksLocal, out.Durable, message.OK)
+	p.answerDeletions(c, p.answered, message.OK)
 	switch {
 	case !p.replica.Leads():
 		p.answerUpTo(c, &p.acksAll, out.Durable, message.NotLeaderOrFollower)

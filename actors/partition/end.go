@@ -28,7 +28,7 @@ func (p *Partition) delete(c stage.Context) {
 
 // departOnceSynced waits for the last commit's Synced or Unsynced.
 func (p *Partition) departOnceSynced(c stage.Context) {
-	if p.log != nil && p.replica.SyncedEnd() < p.sent {
+	if p.log != nil && p.answered < p.commits {
 		return
 	}
 	p.answerParked(c, message.UnknownTopicOrPartition)
@@ -109,6 +109,7 @@ func (p *Partition) answerAll(c stage.Context, code message.Code) {
 
 // answerParked refuses the appends that are in the log but may never be committed. Nobody may be reading their bytes.
 func (p *Partition) answerParked(c stage.Context, code message.Code) {
+	p.answerDeletions(c, p.commits, code)
 	p.answerUpTo(c, &p.acksLocal, math.MaxInt64, code)
 	p.answerUpTo(c, &p.acksAll, math.MaxInt64, code)
 }

@@ -173,6 +173,7 @@ func (h *house) sync() {
 	asked := h.disk
 	h.disk = nil
 	var last *message.Commit
+	commits := 0
 	for _, m := range asked {
 		if m, ok := m.(*message.Commit); ok {
 			for _, f := range m.Files {
@@ -181,10 +182,11 @@ func (h *house) sync() {
 				}
 			}
 			last = m
+			commits++
 		}
 	}
 	if last != nil {
-		h.send(&message.Synced{Incarnation: last.Incarnation, End: last.End})
+		h.send(&message.Synced{Incarnation: last.Incarnation, End: last.End, Commits: commits})
 	}
 }
 

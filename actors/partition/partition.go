@@ -30,14 +30,17 @@ type Partition struct {
 
 	acksAll    queue          // appends that wait for the high watermark
 	acksLocal  queue          // appends that wait for this node's disk
+	deletions  []deletion     // DeleteRecords that wait for this node's disk
 	awaiting   []stage.Caller // who wants to hear when the view changes
 	seen       message.Bounds
-	visible    bool  // seen is what the published view says
-	settling   bool  // a settle is on its way
-	sent       int64 // the end of the last Commit
-	unsaved    int64 // bytes in the log that the last snapshot of producers does not cover
-	unflushed  int64 // bytes in the page cache that no Commit was sent for
-	flushing   bool  // flushTimer runs
+	visible    bool   // seen is what the published view says
+	settling   bool   // a settle is on its way
+	commits    uint64 // how many Commits were sent
+	answered   uint64 // and how many of them the disk has answered
+	sent       int64  // the end of the last Commit
+	unsaved    int64  // bytes in the log that the last snapshot of producers does not cover
+	unflushed  int64  // bytes in the page cache that no Commit was sent for
+	flushing   bool   // flushTimer runs
 	flushTimer stage.Timer
 }
 

@@ -81,8 +81,14 @@ func (p *Partition) startMoved(c stage.Context) {
 	p.publish(c)
 }
 
-// deleteRecords moves the log start up (S52). It says nothing is durable yet: a crash may bring the records back, as
-// Kafka's may.
+// deletion is a DeleteRecords that is answered when the disk has answered so many commits.
+type deletion struct {
+	commits uint64
+	from    stage.Caller
+}
+
+// deleteRecords moves the log start up (S52). Readers see it at once; the asker hears of it when no crash can bring the
+// records back.
 func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message.DeleteRecords) {
 	target := m.Offset
 	if target == -1 {
@@ -95,8 +101,23 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 	if target > p.log.Start() {
 		p.log.SetStart(target)
 		p.startMoved(c)
+	} else if len(p.deletions) == 0 {
+		c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})
+		return
 	}
-	c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})
+	p.deletions = append(p.deletions, deletion{p.commits, from})
+}
+
+// answerDeletions answers those that wait for no more than so many commits.
+func (p *Partition) answerDeletions(c stage.Context, commits uint64, code message.Code) {
+	for len(p.deletions) > 0 && p.deletions[0].commits <= commits {
+		answer := &message.RecordsDeleted{Code: code, LowWatermark: -1}
+		if code == message.OK {
+			answer.LowWatermark = p.log.Start()
+		}
+		c.Answer(p.deletions[0].from, answer)
+		p.deletions = p.deletions[1:]
+	}
 }
 
 func (p *Partition) mayDelete(target int64) message.Code {
