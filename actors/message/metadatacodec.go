@@ -9,8 +9,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// An entry of the metadata log is a msgpack array: the format's version, then the records. A record is its tag and then its
-// fields in the order of the struct.
+// An entry of the metadata log is, in msgpack: the format's version, how many records there are (as an array's length), and
+// the records. A record is its tag and then its fields in the order of the struct, one after the other.
 
 // metadataFormat is the version this program writes. It reads no other: an older program must not guess what a newer one
 // meant.
@@ -20,8 +20,8 @@ const metadataFormat = 1
 func EncodeMetadata(records []MetadataRecord) []byte {
 	var b bytes.Buffer
 	e := metadataEncoder{msgpack.NewEncoder(&b)}
-	e.array(len(records) + 1)
 	e.int(metadataFormat)
+	e.array(len(records))
 	for _, r := range records {
 		e.int(int64(r.metadataRecord()))
 		e.record(r)
@@ -33,11 +33,11 @@ func EncodeMetadata(records []MetadataRecord) []byte {
 func DecodeMetadata(b []byte) ([]MetadataRecord, error) {
 	r := bytes.NewReader(b)
 	d := &metadataDecoder{Decoder: msgpack.NewDecoder(r), left: r}
-	n := d.array() - 1
 	if format := d.int(math.MaxInt64); d.err == nil && format != metadataFormat {
 		return nil, fmt.Errorf("metadata: the entry has format %d and this program reads only format %d: start the newer program that wrote it", format, metadataFormat)
 	}
 	var records []MetadataRecord
+	n := d.array()
 	for i := 0; i < n && d.err == nil; i++ {
 		records = append(records, d.record())
 	}
