@@ -377,6 +377,22 @@ func TestASweepDeletesWhatRetentionDoesNotKeep(t *testing.T) {
 	}
 }
 
+func TestASweepOnAFullDiskWaitsForRoom(t *testing.T) {
+	h := raise(t, short)
+	h.ask(plain(3))
+	h.sync()
+	h.now = noon.Add(2 * time.Hour)
+	h.fs.Inject(vfs.Fault{Op: vfs.OpCreate, Err: vfs.ErrFull})
+	h.send(&message.Sweep{})
+	if b := h.bounds(); h.failed != nil || b.LogStart != 0 {
+		t.Errorf("%v, %+v", h.failed, b)
+	}
+	h.send(&message.Sweep{})
+	if b := h.bounds(); b.LogStart != 3 {
+		t.Errorf("%+v", b)
+	}
+}
+
 // Retention holds for idle topics too; a log that nobody else asks for is not kept open for it.
 func TestAnIdleLogIsSweptAndClosedAgain(t *testing.T) {
 	h := raise(t, short)

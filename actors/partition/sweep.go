@@ -42,7 +42,10 @@ func (p *Partition) sweep(c stage.Context) {
 	}
 	before := p.log.Start()
 	segments, err := p.log.DeleteOld(retention(t, committed), c.Now())
-	if err != nil {
+	switch {
+	case err != nil && noRoom(err):
+		c.Log().Warn("old segments could not be deleted", "topic", p.replica.Office().Name, "err", err)
+	case err != nil:
 		p.fail(c, fmt.Errorf("delete old segments: %w", err))
 	}
 	if segments > 0 || p.log.Start() != before {
