@@ -184,8 +184,8 @@ func (d *Disk) flushPart(c stage.Context, part *part, errs []error) {
 func (d *Disk) save(c stage.Context) {
 	point := journal.Checkpoint{From: d.next, Points: make([]journal.Point, 0, len(d.order))}
 	for _, p := range d.order {
-		if p.since > 0 {
-			point.From = min(point.From, p.since)
+		if needed := p.needed(); needed > 0 {
+			point.From = min(point.From, needed)
 		}
 		point.Points = append(point.Points, p.point)
 	}

@@ -127,8 +127,7 @@ func (w *world) boot() {
 	for _, r := range w.replicas {
 		w.bench.tell(message.PartitionAt(1, r.id), &message.Recover{Partition: r.id})
 	}
-	w.bench.settle(false)
-	w.read()
+	w.calm()
 }
 
 // read lets the replicas read what the disk has sent.
@@ -313,8 +312,7 @@ func (w *world) moveStart(r *replica) {
 // truncate cuts the log when nothing of it is in flight, and lets the disk finish: what a crash in between leaves is not
 // the disk's to promise.
 func (w *world) truncate(r *replica, by int64) {
-	w.bench.settle(false)
-	w.read()
+	w.calm()
 	if r.down || by == 0 || by > r.end() {
 		return
 	}
@@ -324,11 +322,21 @@ func (w *world) truncate(r *replica, by int64) {
 	if err := r.file.Truncate(r.size()); err != nil {
 		w.t.Fatal(err)
 	}
-	r.states, r.acked = nil, 0
+	if len(r.sent) > 0 {
+		w.t.Fatalf("%s: %d commits were never answered", r.path, len(r.sent))
+	}
+	r.states, r.acked = r.states[r.acked:], 0
 	r.note()
 	w.commit(r, &message.Commit{Base: r.end(), End: r.end(), Truncate: true, Files: []message.Syncer{r.file}})
-	w.bench.settle(false)
-	w.read()
+	w.calm()
+}
+
+// calm lets everything happen that does not wait for a timer.
+func (w *world) calm() {
+	for len(w.bench.inbox)+len(w.bench.work)+len(w.bench.sent) > 0 {
+		w.bench.settle(false)
+		w.read()
+	}
 }
 
 func (w *world) steps(n int) {
@@ -357,8 +365,7 @@ func (w *world) restart(r *replica) {
 	if !r.down {
 		r.down = true
 		w.bench.tell(message.PartitionAt(1, r.id), &message.Recover{Partition: r.id})
-		w.bench.settle(false)
-		w.read()
+		w.calm()
 	}
 }
 
@@ -372,10 +379,7 @@ func (w *world) crash(after *vfs.MemoryFS) {
 
 // stop shuts down cleanly, loses power, and expects nothing to replay.
 func (w *world) stop() {
-	w.bench.settle(false)
-	w.read()
-	w.bench.settle(false)
-	w.read()
+	w.calm()
 	w.bench.tell(message.BrokerAt(1), &message.Flushed{})
 	w.bench.settle(true)
 	done := false

@@ -196,7 +196,7 @@ func (d *Disk) know(found []journal.Found) {
 		p := d.of(f.Partition)
 		p.point, p.end, p.refs, p.since = f.Point, f.Point.Synced, f.Refs, f.First
 		if f.First > 0 {
-			p.last, p.bound = d.journal.Next()-1, true
+			p.last, p.bound, p.unproven = f.Last, true, f.Unproven
 		}
 	}
 }

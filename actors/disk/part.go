@@ -23,6 +23,7 @@ type part struct {
 	since2   uint64        // the same for what came after flushing began
 	last     uint64        // the last round that was given entries of it, also if that failed
 	bound    bool          // its entries may contradict its files: synced directly it needs a marker behind them
+	unproven bool          // what it had in the journal at the start may never have been synced: its files must be
 	unmarked bool          // its files were synced, and the journal does not know yet
 	queued   bool          // in Disk.unmarked
 
@@ -57,7 +58,9 @@ type turn struct {
 
 // join makes the partition a member of a round.
 func (p *part) join(round uint64) {
-	p.turn = turn{round: round, cut: -1}
+	if p.turn = (turn{round: round, cut: -1}); p.unproven {
+		p.must = plan.Direct
+	}
 	p.start = p.point.Start
 }
 
@@ -97,19 +100,28 @@ func (p *part) rest(f message.Syncer) {
 // rests makes the journal keep its rounds from sequence on for the partition.
 func (p *part) rests(sequence uint64) {
 	p.last = sequence
-	switch {
-	case p.since == 0:
-		p.since = sequence
-	case p.flushing != nil && p.since2 == 0:
-		p.since2 = sequence
+	since := &p.since
+	if p.flushing != nil {
+		since = &p.since2
 	}
+	if *since == 0 {
+		*since = sequence
+	}
+}
+
+// needed is the earliest round that the journal must keep, 0 if none.
+func (p *part) needed() uint64 {
+	if p.since == 0 {
+		return p.since2
+	}
+	return p.since
 }
 
 // synced notes that all its files are synced up to the end of the round.
 func (p *part) synced() {
 	p.point.Synced, p.end = p.roundEnd, p.roundEnd
 	clear(p.dirty)
-	p.dirty, p.since, p.since2 = p.dirty[:0], 0, 0
+	p.dirty, p.since, p.since2, p.unproven = p.dirty[:0], 0, 0, false
 }
 
 // marked notes that a marker of what is synced is in the journal.
@@ -118,7 +130,7 @@ func (p *part) marked() { p.last, p.bound, p.unmarked = 0, false, false }
 // fail makes the partition suspect until it asks to recover.
 func (p *part) fail() {
 	p.suspect, p.dead = true, p.incarnation
-	p.dirty, p.since2 = nil, 0
+	p.dirty, p.since, p.since2 = nil, p.needed(), 0
 	p.void, p.unmarked = p.flushing != nil, false
 }
 
@@ -138,5 +150,5 @@ func (p *part) flush() {
 // settle notes that what flush took is synced.
 func (p *part) settle() {
 	p.point.Synced = p.flushed
-	p.since, p.since2 = p.since2, 0
+	p.since, p.since2, p.unproven = p.since2, 0, false
 }

@@ -59,6 +59,10 @@ func (d *Disk) commit(c stage.Context, m *message.Commit) {
 		d.refuse(c, m)
 		return
 	}
+	if m.Truncate { // from now on no more than this is known to be whole
+		p := d.of(m.Partition)
+		p.point.Synced, p.flushed = min(p.point.Synced, m.End), min(p.flushed, m.End)
+	}
 	d.gathering = append(d.gathering, m)
 	d.start(c)
 }
@@ -469,10 +473,6 @@ func (d *Disk) finishPart(c stage.Context, p *part) {
 		return
 	}
 	p.point.Start = p.start
-	if p.cut >= 0 {
-		p.point.Synced = min(p.point.Synced, p.cut)
-		p.flushed = min(p.flushed, p.cut)
-	}
 	p.end = p.roundEnd
 	if p.way == plan.Direct {
 		p.synced()

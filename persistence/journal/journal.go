@@ -5,7 +5,7 @@
 // sequence); a file holds rounds that follow each other.
 //
 //	file    0 8 "troupejl"   8 4 version = 1   12 4 CRC of the first 48 bytes, itself 0   16 8 number   24 8 seed
-//	       32 8 sequence of its first round   40 8 zero   4096 . rounds, each at a multiple of 4096
+//	       32 8 sequence of its first round   40 1 1: the round before that may never have been synced   4096 . rounds, each at a multiple of 4096
 //	round   0 8 seed of the file   8 8 sequence   16 4 bytes of entries   20 4 count of entries
 //	       24 4 CRC of the round before it in this file (0: the first)    28 4 CRC of 0..28 and of the entries   32 . entries
 //	entry   0 4 bytes of batch   4 1 kind: 1 batch, 2 truncate to, 3 start at, 4 synced   5 3 zero   8 4 leader epoch
@@ -18,6 +18,8 @@
 // invalid round with nothing of its file behind it is a torn tail that nobody was told of, and it is passed over; but an invalid
 // round with a later valid one behind it, in its file or in the next, was synced once and is Damaged, which is reported and
 // never guessed over. Damage to the very last synced round looks like a torn tail.
+// And the very last round that is found may be in the page cache only: what it holds is Unproven until the logs
+// themselves have been synced.
 //
 // A write or sync that failed is never repeated: its file is abandoned, the next round begins a new one whose header says
 // from which sequence on the old one is void. Only a disk without room is harmless: a file is grown before anything is
@@ -54,6 +56,7 @@ type Journal struct {
 	number   uint64 // of the newest file
 	next     uint64 // sequence of the next round
 	writable bool   // the newest live file may take rounds
+	loose    bool   // the newest round was found after a crash
 	unlisted bool   // a file was created whose directory entry is not synced
 
 	arena  []byte
@@ -127,6 +130,7 @@ func (j *Journal) Write(entries []Entry) (uint64, error) {
 		return 0, fmt.Errorf("journal %s: round %d: %w", f.path, r.sequence, err)
 	}
 	f.last, f.crc, f.end = r.sequence, r.crc, f.end+r.size()
+	j.loose = false
 	j.next++
 	return r.sequence, nil
 }
@@ -209,7 +213,7 @@ func (j *Journal) place(size int64) (*file, error) {
 // begin makes f the newest file.
 func (j *Journal) begin(f *file) {
 	j.number++
-	f.header = header{number: j.number, seed: j.rand.Uint64(), first: j.next}
+	f.header = header{number: j.number, seed: j.rand.Uint64(), first: j.next, loose: j.loose}
 	f.end, f.last, f.crc, f.headless = page, j.next-1, 0, true
 	j.live = append(j.live, f)
 	j.writable = true

@@ -20,7 +20,11 @@ import (
 type Found struct {
 	Point        // the checkpoint's, moved by markers, truncations and starts in the journal
 	First uint64 // sequence of the earliest round that must stay until Refs are replayed; 0 if there are none
+	Last  uint64 // sequence of the latest round with Refs
 	Refs  []Ref
+	// Unproven: the last of Refs may never have been synced. The log's own files must be, before anything that follows is
+	// acknowledged.
+	Unproven bool
 }
 
 // Ref is an entry that is still in its file.
@@ -46,9 +50,17 @@ func Open(o Options, c Checkpoint) (*Journal, []Found, error) {
 	if len(files) == 0 && c.From > 1 {
 		return nil, nil, &Damaged{File: o.Dir, First: 1, Last: c.From - 1, Why: "the checkpoint knows of a journal, and there is none"}
 	}
+	j.unlisted = len(files) > 0 // whoever made them may have been killed before their names were durable
 	s := newSearch(c)
+	s.loosen(files)
 	if err := j.replay(files, s); err != nil {
 		return nil, nil, errors.Join(err, j.Close())
+	}
+	j.loose = j.next > max(c.From, 1)
+	for i := range s.found {
+		if f := &s.found[i]; j.loose && f.Last == j.next-1 {
+			f.Unproven = true
+		}
 	}
 	return j, s.found, nil
 }
@@ -103,19 +115,19 @@ func (j *Journal) replay(files []*file, s *search) error {
 			break
 		}
 		torn = files[i+1:]
-		void := uint64(math.MaxUint64)
+		void, proven := uint64(math.MaxUint64), uint64(0)
 		if len(torn) > 0 && torn[0].number != 0 {
-			void = torn[0].first
+			void, proven = torn[0].first, torn[0].proven()
 		}
 		if void <= s.from { // all of it is covered by the checkpoint
 			f.last = void - 1
 			j.free = append(j.free, f)
 			continue
 		}
-		if f.first > max(j.next, s.from) {
+		if f.proven() > max(j.next, s.from) {
 			return &Damaged{File: f.path, First: max(j.next, s.from), Last: f.first - 1, Why: "the rounds before it are missing"}
 		}
-		if err := s.file(f, void); err != nil {
+		if err := s.file(f, void, proven); err != nil {
 			return err
 		}
 		j.live = append(j.live, f)
@@ -138,7 +150,7 @@ func (j *Journal) Read(p message.PartitionID, first uint64) (Found, error) {
 		if f.last < first {
 			continue
 		}
-		if err := s.file(&file{header: f.header, f: f.f, path: f.path, end: f.end}, f.last+1); err != nil {
+		if err := s.file(&file{header: f.header, f: f.f, path: f.path, end: f.end}, f.last+1, 0); err != nil {
 			return Found{}, err
 		}
 	}

@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"io"
-	"math"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -11,8 +10,9 @@ import (
 
 // search collects, file by file, what the rounds from a sequence on say of each partition.
 type search struct {
-	from uint64
-	only *message.PartitionID // nil: all of them
+	from  uint64
+	loose map[uint64]bool      // rounds that may never have been synced, though later ones were
+	only  *message.PartitionID // nil: all of them
 
 	found []Found
 	index map[message.PartitionID]int
@@ -37,8 +37,18 @@ func (s *search) of(p message.PartitionID) *Found {
 	return &s.found[i]
 }
 
-// file reads one file's rounds, up to the round void, and sets the file's last and end.
-func (s *search) file(f *file, void uint64) error {
+// loosen notes which rounds the files' headers call unproven.
+func (s *search) loosen(files []*file) {
+	s.loose = map[uint64]bool{}
+	for _, f := range files {
+		if f.loose {
+			s.loose[f.first-1] = true
+		}
+	}
+}
+
+// file reads one file's rounds, up to the round void, and sets the file's last and end. Those before proven must be there.
+func (s *search) file(f *file, void, proven uint64) error {
 	w := window{f: f.f, end: f.end}
 	at, expect, crc := int64(page), f.first, uint32(0)
 	for expect < void {
@@ -48,8 +58,8 @@ func (s *search) file(f *file, void uint64) error {
 		}
 		if body == nil || r.seed != f.seed || r.sequence != expect || r.previous != crc {
 			resume, next, err := w.after(at, f.seed, expect)
-			if err != nil || next.sequence > max(s.from, expect) || next.sequence == 0 && void != math.MaxUint64 && void > s.from {
-				return s.judge(f, at, resume, expect, next.sequence, void, err)
+			if err != nil || next.sequence > max(s.from, expect) || next.sequence == 0 && proven > max(s.from, expect) {
+				return s.judge(f, at, resume, expect, next.sequence, proven, err)
 			}
 			if next.sequence == 0 { // a torn tail, or nothing more
 				break
@@ -67,11 +77,11 @@ func (s *search) file(f *file, void uint64) error {
 }
 
 // judge names the damage: rounds from expect on, up to the next that is readable, in this file or, if there is none, in
-// the file that begins with void.
-func (s *search) judge(f *file, at, resume int64, expect, next, void uint64, err error) error {
+// the file after it, up to proven.
+func (s *search) judge(f *file, at, resume int64, expect, next, proven uint64, err error) error {
 	d := &Damaged{File: f.path, From: at, To: resume, First: expect, Last: next - 1, Why: "checksum or sequence do not match"}
 	if next == 0 {
-		d.To, d.Last = f.end, void-1
+		d.To, d.Last = f.end, proven-1
 	}
 	if err != nil {
 		d.Last, d.Why = expect, err.Error()
@@ -114,7 +124,7 @@ func (s *search) entry(sequence uint64, e *Entry, ref Ref) {
 	p := s.of(e.Partition)
 	switch e.Kind {
 	case Marker:
-		p.Synced, p.First, p.Refs = e.Offset, 0, nil
+		p.Synced, p.First, p.Last, p.Refs, p.Unproven = e.Offset, 0, 0, nil, false
 		return
 	case Truncate:
 		p.Synced = min(p.Synced, e.Offset)
@@ -124,6 +134,7 @@ func (s *search) entry(sequence uint64, e *Entry, ref Ref) {
 	if p.First == 0 {
 		p.First = sequence
 	}
+	p.Last, p.Unproven = sequence, p.Unproven || s.loose[sequence]
 	p.Refs = append(p.Refs, ref)
 }
 
