@@ -1,0 +1,215 @@
+package controller_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/troupe-broker/troupe/actors/controller"
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+func alone(t *testing.T, o controller.Options) *world {
+	o.Voters = []message.NodeID{1}
+	w := newWorld(t, o)
+	w.start(1)
+	w.serving(1)
+	return w
+}
+
+func (w *world) serving(ids ...message.NodeID) {
+	w.t.Helper()
+	for _, id := range ids {
+		if _, ok := w.ask(message.BrokerAt(id), &message.AwaitServing{}).(*message.Serving); !ok {
+			w.t.Fatal("no Serving")
+		}
+	}
+}
+
+func (w *world) create(at message.NodeID, name string, partitions int32) message.TopicCreated {
+	w.t.Helper()
+	a := w.ask(message.ControllerAt(at), &message.CreateTopics{Topics: []message.NewTopic{{Name: name, Partitions: partitions, Replication: 1}}})
+	r := a.(*message.TopicsCreated).Results[0]
+	if r.Code != message.OK {
+		w.t.Fatalf("create %s: %+v", name, r)
+	}
+	return r
+}
+
+// TestATopicServesWhenItsCreationIsAnswered quotes S138: "Suites that do not retry pass always if the leader serves before
+// CreateTopics answers."
+func TestATopicServesWhenItsCreationIsAnswered(t *testing.T) {
+	w := alone(t, controller.Options{})
+	r := w.create(1, "T", 3)
+	topic := w.image(1).Topic("T")
+	if topic == nil || topic.ID != r.ID || len(topic.Partitions) != 3 {
+		t.Fatalf("published: %+v", topic)
+	}
+	for i := range topic.Partitions {
+		told := w.nodes[1].told[message.PartitionAt(1, topic.At(int32(i)))]
+		if l, ok := told[0].(*message.Leadership); !ok || l.Leader != 1 || !l.Config.Fsync {
+			t.Fatalf("partition %d was told %+v", i, told)
+		}
+	}
+}
+
+func TestWhatWasAnsweredOutlivesAPowerCut(t *testing.T) {
+	w := alone(t, controller.Options{SnapshotEntries: 4, SegmentBytes: 1 << 10})
+	cluster := w.image(1).Cluster
+	var ids []message.TopicID
+	for i := range 10 {
+		ids = append(ids, w.create(1, fmt.Sprint("T", i), 2).ID)
+		w.crash(1)
+		w.start(1)
+		w.serving(1)
+		for n, id := range ids {
+			topic := w.image(1).TopicByID(id)
+			if topic == nil || topic.Name != fmt.Sprint("T", n) || topic.Partitions[0].LeaderEpoch != int32(i-n+1) {
+				t.Fatalf("after crash %d: topic %d is %+v", i, n, topic)
+			}
+		}
+	}
+	if len(cluster) != 22 || w.image(1).Cluster != cluster {
+		t.Fatalf("the cluster's id was %q and is %q", cluster, w.image(1).Cluster)
+	}
+}
+
+func TestNothingIsAnsweredBeforeItIsDurable(t *testing.T) {
+	w := alone(t, controller.Options{})
+	w.idle()
+	n := w.nodes[1]
+	n.unsynced = true
+	var asked []any
+	for i := range 3 {
+		asked = append(asked, w.send(message.ControllerAt(1), &message.CreateTopics{Topics: []message.NewTopic{{Name: fmt.Sprint("T", i), Partitions: 1, Replication: 1}}}))
+	}
+	before := len(w.answers)
+	w.idle()
+	if len(w.answers) != before || w.image(1).TopicCount() != 0 {
+		t.Fatal("an unsynced topic was answered or published")
+	}
+	if len(n.held) != 3 {
+		t.Fatalf("%d commits are under way, not one for each of %d requests at once", len(n.held), len(asked))
+	}
+	n.unsynced = false
+	w.queue = append(w.queue, n.held[2])
+	w.idle()
+	if len(w.answers) != before+3 || w.image(1).TopicCount() != 3 {
+		t.Fatalf("%d answers, %d topics", len(w.answers)-before, w.image(1).TopicCount())
+	}
+}
+
+func TestConfigsAndDeletionReachThePartitions(t *testing.T) {
+	w := alone(t, controller.Options{})
+	id := w.create(1, "T", 1).ID
+	at := message.PartitionAt(1, message.PartitionID{Topic: id})
+	alter := func(r message.Resource, name, value string) {
+		w.ask(message.ControllerAt(1), &message.AlterConfigs{Resources: []message.AlterResource{{Resource: r, Ops: []message.ConfigOp{{Name: name, Value: &value}}}}})
+	}
+	last := func() any { told := w.nodes[1].told[at]; return told[len(told)-1] }
+	alter(message.Resource{Kind: message.ResourceBroker}, "message.max.bytes", "777")
+	if l := last().(*message.Leadership); l.Config.MaxMessageBytes != 777 {
+		t.Fatalf("told %+v", l)
+	}
+	alter(message.Resource{Kind: message.ResourceTopic, Name: "T"}, "max.message.bytes", "888")
+	if l := last().(*message.Leadership); l.Config.MaxMessageBytes != 888 {
+		t.Fatalf("told %+v", l)
+	}
+	heard := len(w.nodes[1].told[at])
+	w.create(1, "U", 1)
+	if len(w.nodes[1].told[at]) != heard {
+		t.Fatalf("another topic's creation told %+v", last())
+	}
+	w.ask(message.ControllerAt(1), &message.DeleteTopics{Topics: []message.TopicRef{{Name: "T"}}})
+	if _, ok := last().(*message.Deleted); !ok {
+		t.Fatalf("told %+v", last())
+	}
+}
+
+func TestProducerIDsAreNeverGivenTwice(t *testing.T) {
+	w := alone(t, controller.Options{})
+	seen := map[int64]bool{}
+	for life := range 3 {
+		for range 1500 {
+			a := w.ask(message.BrokerAt(1), &message.NewProducerID{}).(*message.ProducerID)
+			if a.Code != message.OK || seen[a.ID] {
+				t.Fatalf("life %d: %+v", life, a)
+			}
+			seen[a.ID] = true
+		}
+		w.crash(1)
+		w.start(1)
+	}
+}
+
+// TestOnlyWhatIsKnownToBeDeletedIsRemoved: garbage is what the metadata names as deleted, nothing else.
+func TestOnlyWhatIsKnownToBeDeletedIsRemoved(t *testing.T) {
+	w := alone(t, controller.Options{})
+	kept, dead := w.create(1, "kept", 1).ID, w.create(1, "dead", 1).ID
+	w.ask(message.ControllerAt(1), &message.DeleteTopics{Topics: []message.TopicRef{{Name: "dead"}}})
+	files := w.nodes[1].files
+	unknown := message.TopicID{9}
+	for _, id := range []message.TopicID{kept, dead, unknown} {
+		if err := files.MkdirAll("topics/" + id.String() + "/0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start(1)
+	w.serving(1)
+	w.idle()
+	got, _ := files.List("topics")
+	want := []string{kept.String(), unknown.String()}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("topics are %v, want %v", got, want)
+	}
+	settled := slices.ContainsFunc(w.nodes[1].disk, func(m any) bool {
+		s, ok := m.(*message.Settled)
+		return ok && slices.Equal(s.Partitions, []message.PartitionID{{Topic: kept}})
+	})
+	if !settled {
+		t.Fatalf("the disk heard %v", w.nodes[1].disk)
+	}
+}
+
+func TestTheQuorumDescribesItself(t *testing.T) {
+	w := alone(t, controller.Options{})
+	q := w.ask(message.ControllerAt(1), &message.DescribeQuorum{}).(*message.QuorumDescribed)
+	if q.Leader != 1 || q.Term < 2 || q.HighWatermark != w.image(1).Index+1 || len(q.Voters) != 1 || q.Voters[0].LogEnd != q.HighWatermark {
+		t.Fatalf("%+v, image at %d", q, w.image(1).Index)
+	}
+}
+
+func TestASoleVoterNeedsNoClock(t *testing.T) {
+	w := alone(t, controller.Options{})
+	w.create(1, "T", 1)
+	w.idle()
+	if len(w.timers) != 0 {
+		t.Fatalf("timers are set: %+v", w.timers)
+	}
+}
+
+func TestThreeVoters(t *testing.T) {
+	o := controller.Options{Voters: []message.NodeID{1, 2, 3}, SnapshotEntries: 6, SegmentBytes: 1 << 10}
+	w := newWorld(t, o)
+	w.start(1, 2, 3)
+	w.serving(1, 2, 3)
+	for i := range 4 {
+		w.create(message.NodeID(1+i%3), fmt.Sprint("T", i), 1)
+	}
+	leader := w.image(1).Leader
+	other := 1 + leader%3
+	w.run("all know all topics", func() bool {
+		return w.image(1).TopicCount() == 4 && w.image(2).TopicCount() == 4 && w.image(3).TopicCount() == 4
+	})
+
+	// The leader's power goes: the others go on, and far enough that it needs a snapshot.
+	w.crash(leader)
+	w.run("another leader", func() bool { return w.image(other).Leader != leader && w.image(other).Leader != message.Nobody })
+	for i := range 20 {
+		w.create(other, fmt.Sprint("U", i), 1)
+	}
+	w.start(leader)
+	w.serving(leader)
+	w.run("it has caught up", func() bool { return w.image(leader).TopicCount() == 24 })
+}

@@ -1,0 +1,248 @@
+package controller_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/broker"
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/controller"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// world runs the controllers and brokers of a few nodes on one goroutine, with a clock of its own and a disk actor that
+// syncs what it is given. A node's power can go.
+type world struct {
+	t      *testing.T
+	now    time.Time
+	chance *rand.Rand
+	opts   controller.Options
+	nodes  map[message.NodeID]*node
+	queue  []letter
+	timers []timer
+	cut    map[message.NodeID]bool // hears nobody and is not heard
+
+	asked   stage.RequestID
+	answers map[stage.RequestID]any
+}
+
+type node struct {
+	id        message.NodeID
+	life      int
+	files     *vfs.MemoryFS
+	actors    map[message.Address]stage.Actor
+	published map[message.Address]any
+	told      map[message.Address][]any // what partitions heard
+	disk      []any                     // what the disk heard
+	unsynced  bool                      // the disk holds its answers back
+	held      []letter
+}
+
+type letter struct {
+	to      message.Address
+	from    stage.Caller
+	answers stage.RequestID
+	msg     any
+	life    int // of the receiver's node, 0: any
+}
+
+type timer struct {
+	at     time.Time
+	number int
+	letter letter
+}
+
+func newWorld(t *testing.T, o controller.Options) *world {
+	w := &world{t: t, now: time.Unix(1_700_000_000, 0), chance: rand.New(rand.NewPCG(7, 7)), opts: o, nodes: map[message.NodeID]*node{},
+		cut: map[message.NodeID]bool{}, answers: map[stage.RequestID]any{}}
+	for _, id := range o.Voters {
+		w.nodes[id] = &node{id: id, files: vfs.Memory(vfs.MemoryOptions{})}
+	}
+	return w
+}
+
+// start raises a node's controller and broker.
+func (w *world) start(ids ...message.NodeID) {
+	for _, id := range ids {
+		n := w.nodes[id]
+		n.life++
+		n.actors, n.published, n.told, n.disk, n.held, n.unsynced = map[message.Address]stage.Actor{}, map[message.Address]any{}, map[message.Address][]any{}, nil, nil, false
+		w.spawn(message.DiskAt(id), stage.Receiver(w.disk))
+		w.spawn(message.ControllerAt(id), controller.New(w.opts))
+		w.spawn(message.BrokerAt(id), broker.New(broker.Options{Static: w.opts.Static,
+			NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
+				n.told[message.PartitionAt(id, p)] = append(n.told[message.PartitionAt(id, p)], l)
+				return func() stage.Actor {
+					return stage.Receiver(func(c stage.Context) { n.told[c.Self()] = append(n.told[c.Self()], c.Message()) })
+				}
+			}}))
+	}
+}
+
+func (w *world) spawn(at message.Address, a stage.Actor) {
+	w.nodes[at.Node].actors[at] = a
+	w.queue = append(w.queue, letter{to: at, msg: &stage.Started{}, life: w.nodes[at.Node].life})
+}
+
+// crash takes a node's power.
+func (w *world) crash(id message.NodeID) {
+	n := w.nodes[id]
+	n.actors = nil
+	n.files = n.files.Crash(w.chance)
+}
+
+// disk makes everything durable that it is given, unless it is told to hold back.
+func (w *world) disk(c stage.Context) {
+	n := w.nodes[c.Self().Node]
+	n.disk = append(n.disk, c.Message())
+	switch m := c.Message().(type) {
+	case *message.Recover:
+		c.Answer(c.Caller(), &message.Recovered{})
+	case *message.Commit:
+		l := letter{to: c.Caller().Address, msg: &message.Synced{Incarnation: m.Incarnation, End: m.End}, life: n.life}
+		if n.unsynced {
+			n.held = append(n.held, l)
+			return
+		}
+		for _, f := range m.Files {
+			if err := f.Sync(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				w.t.Fatalf("sync: %v", err)
+			}
+		}
+		w.queue = append(w.queue, l)
+	}
+}
+
+// run handles everything, and lets time pass until until is true. It fails the test after a simulated minute.
+func (w *world) run(what string, until func() bool) {
+	w.t.Helper()
+	for end := w.now.Add(time.Minute); !until(); {
+		if w.step() {
+			continue
+		}
+		if len(w.timers) == 0 || w.now.After(end) {
+			w.t.Fatalf("%s did not come about", what)
+		}
+		slices.SortFunc(w.timers, func(a, b timer) int {
+			if d := a.at.Compare(b.at); d != 0 {
+				return d
+			}
+			return a.number - b.number
+		})
+		next := w.timers[0]
+		w.timers = w.timers[1:]
+		w.now = next.at
+		w.queue = append(w.queue, next.letter)
+	}
+}
+
+func (w *world) idle() {
+	for w.step() {
+	}
+}
+
+func (w *world) step() bool {
+	if len(w.queue) == 0 {
+		return false
+	}
+	l := w.queue[0]
+	w.queue = w.queue[1:]
+	if l.to.Kind == message.KindOther {
+		w.answers[l.answers] = l.msg
+		return true
+	}
+	n := w.nodes[l.to.Node]
+	a := n.actors[l.to]
+	switch {
+	case l.life != 0 && l.life != n.life:
+	case w.cut[l.to.Node] != w.cut[l.from.Address.Node] && l.from.Address.Node != l.to.Node:
+	case a == nil && l.from.Request != 0:
+		w.queue = append(w.queue, letter{to: l.from.Address, answers: l.from.Request, msg: &stage.Down{To: l.to}})
+	case a != nil:
+		a.Receive(&hold{world: w, node: n, letter: l})
+	}
+	return true
+}
+
+// ask sends a request from outside and waits for the answer.
+func (w *world) ask(to message.Address, msg any) any {
+	w.t.Helper()
+	id := w.send(to, msg)
+	w.run(fmt.Sprintf("an answer to %T", msg), func() bool { return w.answers[id] != nil })
+	return w.answers[id]
+}
+
+func (w *world) send(to message.Address, msg any) stage.RequestID {
+	w.asked++
+	w.queue = append(w.queue, letter{to: to, from: stage.Caller{Address: message.Address{Node: to.Node, Kind: message.KindOther}, Request: w.asked}, msg: msg})
+	return w.asked
+}
+
+func (w *world) image(id message.NodeID) *image.Image {
+	i, _ := w.nodes[id].published[message.BrokerAt(id)].(*image.Image)
+	return i
+}
+
+// hold is an actor's context for one message.
+type hold struct {
+	stage.Context
+	world  *world
+	node   *node
+	letter letter
+}
+
+func (h *hold) Send(to message.Address, msg any) {
+	h.world.queue = append(h.world.queue, letter{to: to, from: stage.Caller{Address: h.Self()}, msg: msg})
+}
+func (h *hold) Published(by message.Address) any { return h.world.nodes[by.Node].published[by] }
+func (h *hold) Self() message.Address            { return h.letter.to }
+func (h *hold) Message() any                     { return h.letter.msg }
+func (h *hold) Caller() stage.Caller             { return h.letter.from }
+func (h *hold) Answers() stage.RequestID         { return h.letter.answers }
+func (h *hold) Now() time.Time                   { return h.world.now }
+func (h *hold) Rand() *rand.Rand                 { return h.world.chance }
+func (h *hold) FS() vfs.FS                       { return h.node.files }
+func (h *hold) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }
+func (h *hold) Publish(v any)                    { h.node.published[h.Self()] = v }
+func (h *hold) Fail(err error)                   { h.world.t.Fatalf("%s failed: %v", h.Self(), err) }
+func (h *hold) Unhandled()                       { h.world.t.Errorf("%s does not know %T", h.Self(), h.Message()) }
+
+func (h *hold) Answer(to stage.Caller, msg any) {
+	if to.Request != 0 {
+		h.world.queue = append(h.world.queue, letter{to: to.Address, from: stage.Caller{Address: h.Self()}, answers: to.Request, msg: msg})
+	}
+}
+
+func (h *hold) Ask(to message.Address, msg any, _ time.Duration) stage.RequestID {
+	h.world.asked++
+	h.world.queue = append(h.world.queue, letter{to: to, from: stage.Caller{Address: h.Self(), Request: h.world.asked}, msg: msg})
+	return h.world.asked
+}
+
+func (h *hold) After(d time.Duration, msg any) stage.Timer {
+	h.world.asked++
+	h.world.timers = append(h.world.timers, timer{h.world.now.Add(d), int(h.world.asked), letter{to: h.Self(), msg: msg, life: h.node.life}})
+	return stage.Timer{}
+}
+
+func (h *hold) Offload(_ time.Duration, work func() any) stage.RequestID {
+	h.world.asked++
+	h.world.queue = append(h.world.queue, letter{to: h.Self(), answers: h.world.asked, msg: work(), life: h.node.life})
+	return h.world.asked
+}
+
+func (h *hold) Spawn(at message.Address, new func() stage.Actor) bool {
+	if h.node.actors[at] != nil {
+		return false
+	}
+	h.world.spawn(at, new())
+	return true
+}
