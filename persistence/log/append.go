@@ -99,6 +99,9 @@ func (l *Log) roll(base int64) error {
 			return err
 		}
 		l.dirty.above = true
+		if err := l.saveStart(base); err != nil {
+			return err
+		}
 	} else if l.size == 0 {
 		return l.replace(base)
 	}
@@ -125,6 +128,11 @@ func (l *Log) replace(base int64) error {
 	}
 	n := len(l.shape.segments) - 1
 	l.dirty.dir = true
+	if n == 0 {
+		if err := l.saveStart(base); err != nil {
+			return err
+		}
+	}
 	l.begin(append(l.shape.segments[:n:n], next))
 	return l.drop(old)
 }

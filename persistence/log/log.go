@@ -4,6 +4,7 @@
 //	<dir>/00000000000000000000.log    record batches, one behind the other, as they are on the wire
 //	<dir>/00000000000000000000.index  sparse index of a sealed segment (index.go), can be made anew
 //	<dir>/00000000000000004711.log    the last segment's index is in memory only
+//	<dir>/start                       where the first segment begins, if not at 0 (start.go)
 //	<dir>/epochs                      where each leader epoch begins (epochs.go), can be made anew
 //
 // A segment's name is the offset of its first record, or of the first it will have. Directory and files are made by the
@@ -72,10 +73,12 @@ type Log struct {
 	since time.Time
 	index sketch // of the last segment
 
-	history handle // the epochs file
-	dirty   dirty
-	doomed  []*handle // of removed files, open until the next removal for readers that are in the middle of one
-	broken  error     // a failed write could not be undone
+	history   handle // the epochs file
+	first     handle // the start file
+	firstBase int64  // what it says
+	dirty     dirty
+	doomed    []*handle // of removed files, open until the next removal for readers that are in the middle of one
+	broken    error     // a failed write could not be undone
 }
 
 // shape is what views share until a segment rolls or goes, an epoch begins or the log is configured. It never changes,
@@ -194,7 +197,7 @@ func (l *Log) Close() error {
 	for _, seg := range l.shape.segments {
 		err = errors.Join(err, seg.log.close(), seg.index.close())
 	}
-	return errors.Join(err, l.history.close(), l.closeDoomed())
+	return errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed())
 }
 
 // Remove deletes everything. The log is not to be used any more.
@@ -205,6 +208,7 @@ func (l *Log) Remove() error {
 		err = errors.Join(err, seg.log.close(), seg.index.close())
 	}
 	l.history.gone.Store(true)
-	err = errors.Join(err, l.history.close(), l.closeDoomed())
+	l.first.gone.Store(true)
+	err = errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed())
 	return errors.Join(err, l.place.fs.RemoveAll(l.place.dir))
 }

@@ -33,6 +33,7 @@ type Recovery struct {
 func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 	l := &Log{place: &place{fs: opts.FS, dir: opts.Dir}, config: opts.Config.withDefaults(), shape: &shape{}}
 	l.history.place, l.history.name = l.place, epochsName
+	l.first.place, l.first.name = l.place, startName
 	l.shape.rules = l.config.rules()
 	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, ceiling: math.MaxInt64, now: now}
 	if opts.CutAt >= 0 {
@@ -66,9 +67,27 @@ func (r *recovery) run(start int64) error {
 	if err != nil {
 		return err
 	}
+	if found == nil {
+		r.nothing(start)
+		return nil
+	}
+	if err := l.loadStart(); err != nil {
+		return err
+	}
+	start = max(start, l.firstBase)
+	if len(found) > 0 && found[0].base > max(start, r.point) {
+		// the first segments never got a durable name, so nothing that was written is worth more
+		if err := r.drop(found); err != nil {
+			return err
+		}
+		found = nil
+	}
 	if len(found) == 0 {
 		r.nothing(start)
 		return nil
+	}
+	if lost := found[0].base; lost > start {
+		r.report.Quarantine = append(r.report.Quarantine, message.Damaged{File: l.place.dir, First: start, Next: lost, Why: "the first segments are missing"})
 	}
 	if err := r.load(found); err != nil {
 		return err
@@ -96,9 +115,10 @@ func (r *recovery) nothing(start int64) {
 	}
 	l.start = max(start, r.point)
 	l.next = l.start
+	r.report.Dirty = l.Dirty()
 }
 
-// list finds the segments and removes what a crash has left over.
+// list finds the segments and removes what a crash has left over; nil if there is not even a directory.
 func (r *recovery) list() ([]*segment, error) {
 	place := r.log.place
 	names, err := place.fs.List(place.dir)
@@ -108,7 +128,7 @@ func (r *recovery) list() ([]*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []*segment
+	found := []*segment{}
 	for _, name := range names {
 		base, ext, ok := parseName(name)
 		switch {

@@ -40,7 +40,9 @@ func (r *recovery) agree(w *walker, segments []*segment) error {
 	if _, bad := err.(flaw); err != nil && !bad && err != io.EOF {
 		return err
 	}
-	r.epochs = r.saved.cut(w.next + 1)
+	if r.epochs = r.saved.cut(w.next + 1); err != nil {
+		r.epochs = r.saved.cut(w.next)
+	}
 	switch {
 	case err == nil && r.epochs.last() == b.LeaderEpoch(), err != nil && r.epochs != nil:
 		return nil

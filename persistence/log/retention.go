@@ -3,6 +3,8 @@ package log
 import (
 	"slices"
 	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
 )
 
 // Retention says what DeleteOld may take.
@@ -15,8 +17,8 @@ type Retention struct {
 // DeleteOld removes whole segments by age, by size and below the start, the active one too (a new empty one is rolled
 // first), moves the start, and says how many segments went.
 //
-// It syncs the directory itself, which happens rarely: before all but one segment go, the name of the one that stays and
-// alone knows the end offset; and between two removals, so that a crash leaves no hole.
+// It syncs by itself, which happens rarely: before the first removal where the log will begin, and the names of the segments
+// that stay, as an empty one alone knows the end offset; and between two removals, so that a crash leaves no hole.
 func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 	n, err := l.old(r, now)
 	if err != nil || n == 0 {
@@ -30,10 +32,8 @@ func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 			return 0, err
 		}
 	}
-	if n == len(l.shape.segments)-1 {
-		if err := l.syncNames(); err != nil {
-			return 0, err
-		}
+	if err := l.announce(l.shape.segments[n].base); err != nil {
+		return 0, err
 	}
 	for i, seg := range l.shape.segments[:n] {
 		if i > 0 {
@@ -89,10 +89,13 @@ func (l *Log) aged(p *part, age time.Duration, now time.Time) (bool, error) {
 	return now.Sub(last) > age, nil
 }
 
-// syncNames makes the names of the log's files durable.
-func (l *Log) syncNames() error {
-	for _, dir := range l.place.chain() {
-		if err := dir.Sync(); err != nil {
+// announce makes durable where the log will begin, and the names of its files.
+func (l *Log) announce(base int64) error {
+	if err := l.saveStart(base); err != nil {
+		return err
+	}
+	for _, d := range append([]message.Syncer{&l.first}, l.place.chain()...) {
+		if err := d.Sync(); err != nil {
 			return err
 		}
 	}

@@ -162,11 +162,6 @@ func (p *part) walk(i int, r rules, block int64) (walker, error) {
 	return w, errors.Join(err, p.find.err)
 }
 
-// header is take by the header alone.
-func (p *part) header(w *walker) (record.Batch, *message.Damaged, error) {
-	return p.take(w, (*walker).header)
-}
-
 // take reads the walker's batch, by next. Bytes that are not what is due are named as damage, and the walker goes behind
 // them. io.EOF at the part's end.
 func (p *part) take(w *walker, next func(*walker) (record.Batch, error)) (record.Batch, *message.Damaged, error) {

@@ -43,7 +43,7 @@ func (v *view) firstAtLeast(p *part, millis, limit int64) (at message.TimedOffse
 		return at, false, err
 	}
 	var failed error
-	_, err = p.walkOn(&w, v.bounds.LogStart, limit, (*walker).header, func(b record.Batch, w *walker) bool {
+	_, err = p.walkOn(&w, v.bounds.LogStart, limit, (*walker).checked, func(b record.Batch, w *walker) bool {
 		if b.MaxTimestamp() < millis {
 			return true
 		}
@@ -145,7 +145,7 @@ func (v *view) largestIn(p *part, limit int64, exact bool) (int64, error) {
 		return 0, err
 	}
 	var failed error
-	_, err = p.walkOn(&w, from, limit, (*walker).header, func(b record.Batch, w *walker) bool {
+	_, err = p.walkOn(&w, from, limit, (*walker).checked, func(b record.Batch, w *walker) bool {
 		if exact && b.BaseOffset() < v.bounds.LogStart { // its largest may be below the start
 			failed = v.records(p, w, func(r message.TimedOffset) bool {
 				largest = max(largest, r.Timestamp)

@@ -69,7 +69,7 @@ func (p *part) locate(offset int64, r rules) (spot, error) {
 	}
 	for {
 		from := spot{w.at, w.next}
-		b, d, err := p.header(&w)
+		b, d, err := p.take(&w, (*walker).checked)
 		switch {
 		case err == io.EOF:
 			return from, nil
@@ -132,7 +132,7 @@ func (p *part) until(at int64, r rules) ([]entry, int64, error) {
 		return nil, 0, err
 	}
 	for w.at < at {
-		b, d, err := p.header(&w)
+		b, d, err := p.take(&w, (*walker).checked)
 		if err == io.EOF {
 			break
 		}

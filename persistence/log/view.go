@@ -124,14 +124,24 @@ func (v *view) seek(p *part, offset int64) (walker, record.Batch, error) {
 	return v.trySeek(p, offset)
 }
 
+// trySeek hops by the headers. If they lead to something bad, the length or offset of a batch before may have led
+// there: the checksums decide.
 func (v *view) trySeek(p *part, offset int64) (walker, record.Batch, error) {
 	i := p.find.at(offset)
-	w, err := p.walk(i, v.shape.rules, p.reach(i, offset))
+	w, b, err := p.seekFrom(i, offset, v.shape.rules, p.reach(i, offset), (*walker).header)
+	if _, damaged := err.(*message.Damaged); damaged {
+		return p.seekFrom(i, offset, v.shape.rules, blockBytes, (*walker).checked)
+	}
+	return w, b, err
+}
+
+func (p *part) seekFrom(i int, offset int64, r rules, block int64, next func(*walker) (record.Batch, error)) (walker, record.Batch, error) {
+	w, err := p.walk(i, r, block)
 	if err != nil {
 		return w, nil, err
 	}
 	for {
-		b, d, err := p.header(&w)
+		b, d, err := p.take(&w, next)
 		switch {
 		case err != nil:
 			return w, nil, err
@@ -219,7 +229,7 @@ func (p *part) firstDamage(at int64) *message.Damaged {
 // Verify checks every batch in a range of offsets, checksums included, and says what is damaged and how many bytes it
 // read. It belongs to message.View's implementation, not to the interface; background scrubbing asks for it by type.
 func (v *view) Verify(from, limit int64) (damaged []message.Damaged, read int64, err error) {
-	err = v.walkAll(max(from, v.bounds.LogStart), limit, func(w *walker) (record.Batch, error) { return w.checked() },
+	err = v.walkAll(max(from, v.bounds.LogStart), limit, (*walker).checked,
 		func(record.Batch, *walker) bool { return true },
 		func(d message.Damaged) { damaged = append(damaged, d) },
 		&read)

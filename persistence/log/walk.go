@@ -38,7 +38,7 @@ type walker struct {
 	next   int64 // the offset that is due there
 	strict bool  // epochs may not fall: recovery, where an old tail may stand behind what is new
 	epoch  int32 // the least epoch that is due there
-	read  int64 // bytes read from the file
+	read   int64 // bytes read from the file
 
 	buf  []byte
 	from int64 // where buf lies in the file
@@ -174,12 +174,12 @@ func (w *walker) resync(most int64) error {
 		if !w.plausible(b, most) {
 			continue
 		}
-		base, crc := b.BaseOffset(), b.CRC()
-		sum, err := w.checksum(w.at, int64(b.Size()))
+		base, next, crc, size := b.BaseOffset(), b.NextOffset(), b.CRC(), int64(b.Size())
+		sum, err := w.checksum(w.at, size)
 		if err != nil {
 			return err
 		}
-		if sum == crc {
+		if sum == crc && w.connects(w.at+size, next, most) {
 			w.next = base
 			return nil
 		}
@@ -192,5 +192,17 @@ func (w *walker) plausible(b record.Batch, most int64) bool {
 	return b.Magic() == 2 && b.BaseOffset() >= w.next && b.BaseOffset() <= most &&
 		b.Size() >= record.HeaderSize && int64(b.Size()) <= w.size-w.at &&
 		b.LastOffsetDelta() >= 0 && b.LastOffset() >= b.BaseOffset() && b.LastOffset() < w.bound &&
-		b.LeaderEpoch() >= w.epoch
+		b.LeaderEpoch() >= w.epoch && (b.BaseOffset() >= most || b.LastOffset() < most || w.rules.gaps)
+}
+
+// connects says whether what stands behind a batch found by resync agrees with its offset, which no checksum protects.
+func (w *walker) connects(at, next, most int64) bool {
+	if w.rules.gaps {
+		return true
+	}
+	if at == w.size {
+		return next >= min(most, w.bound)
+	}
+	b, err := w.peek(at)
+	return err != nil || b.Magic() != 2 || b.BaseOffset() == next
 }
