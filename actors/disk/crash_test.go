@@ -28,6 +28,7 @@ type replica struct {
 	sent   []int   // index of the state of every commit that was not answered
 	acked  int     // index of the last state that was Synced, of this incarnation's
 	down   bool    // told Unsynced
+	cut    bool    // truncated, and not answered: what a crash leaves then is not the disk's to promise
 }
 
 // state is what a log holds.
@@ -150,6 +151,7 @@ func (w *world) receive(r *replica, m any) {
 	switch m := m.(type) {
 	case *message.Synced:
 		if m.Incarnation == r.incarnation && !r.down {
+			r.cut = r.cut && m.Commits < len(r.sent)
 			r.acked = r.sent[m.Commits-1]
 			r.sent = r.sent[m.Commits:]
 			if r.states[r.acked].end != m.End {
@@ -175,7 +177,7 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	if m.Suspect && r.end() > m.RecoveryPoint {
 		r.log = r.log[:m.RecoveryPoint]
 	}
-	if r.end() < m.RecoveryPoint {
+	if r.end() < m.RecoveryPoint && !r.cut {
 		w.t.Fatalf("%s: the log ends at %d, below the recovery point %d", r.path, r.end(), m.RecoveryPoint)
 	}
 	r.start = max(r.start, m.LogStart)
@@ -319,6 +321,7 @@ func (w *world) truncate(r *replica, by int64) {
 	r.log = r.log[:r.end()-by]
 	r.start = min(r.start, r.end())
 	r.epoch++
+	r.cut = true
 	if err := r.file.Truncate(r.size()); err != nil {
 		w.t.Fatal(err)
 	}

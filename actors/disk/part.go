@@ -85,6 +85,9 @@ func (p *part) add(m *message.Commit) {
 	case len(m.Files) > 0 || !m.StartAt:
 		p.must = plan.Direct
 	}
+	if !m.Truncate && m.End < p.point.Synced { // it recovered from a truncation that nobody was told of
+		p.cut, p.point.Synced, p.must = m.End, m.End, plan.Direct
+	}
 	if m.StartAt {
 		p.start = max(p.start, m.Base)
 	}

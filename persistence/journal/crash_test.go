@@ -106,7 +106,7 @@ func (s *scene) recycle(kept uint64) {
 // restart goes on with one of the disks that a crash may leave.
 func (s *scene) restart() {
 	s.shaky = slices.DeleteFunc(s.shaky, func(sequence uint64) bool { return sequence < s.durable.From })
-	if len(s.shaky) > 3 {
+	if len(s.shaky) > 0 {
 		return
 	}
 	s.looking = true

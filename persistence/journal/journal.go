@@ -5,7 +5,7 @@
 // sequence); a file holds rounds that follow each other.
 //
 //	file    0 8 "troupejl"   8 4 version = 1   12 4 CRC of the first 48 bytes, itself 0   16 8 number   24 8 seed
-//	       32 8 sequence of its first round   40 1 1: the round before that may never have been synced   4096 . rounds, each at a multiple of 4096
+//	       32 8 sequence of its first round   40 8 sequence before which all was synced   4096 . rounds, each at a multiple of 4096
 //	round   0 8 seed of the file   8 8 sequence   16 4 bytes of entries   20 4 count of entries
 //	       24 4 CRC of the round before it in this file (0: the first)    28 4 CRC of 0..28 and of the entries   32 . entries
 //	entry   0 4 bytes of batch   4 1 kind: 1 batch, 2 truncate to, 3 start at, 4 synced   5 3 zero   8 4 leader epoch
@@ -56,7 +56,7 @@ type Journal struct {
 	number   uint64 // of the newest file
 	next     uint64 // sequence of the next round
 	writable bool   // the newest live file may take rounds
-	loose    bool   // the newest round was found after a crash
+	proven   uint64 // rounds from it on were found after a crash, and perhaps never synced; 0: none
 	unlisted bool   // a file was created whose directory entry is not synced
 
 	arena  []byte
@@ -130,7 +130,7 @@ func (j *Journal) Write(entries []Entry) (uint64, error) {
 		return 0, fmt.Errorf("journal %s: round %d: %w", f.path, r.sequence, err)
 	}
 	f.last, f.crc, f.end = r.sequence, r.crc, f.end+r.size()
-	j.loose = false
+	j.proven = 0
 	j.next++
 	return r.sequence, nil
 }
@@ -213,7 +213,10 @@ func (j *Journal) place(size int64) (*file, error) {
 // begin makes f the newest file.
 func (j *Journal) begin(f *file) {
 	j.number++
-	f.header = header{number: j.number, seed: j.rand.Uint64(), first: j.next, loose: j.loose}
+	f.header = header{number: j.number, seed: j.rand.Uint64(), first: j.next, proven: j.next}
+	if j.proven > 0 {
+		f.proven = j.proven
+	}
 	f.end, f.last, f.crc, f.headless = page, j.next-1, 0, true
 	j.live = append(j.live, f)
 	j.writable = true

@@ -43,15 +43,7 @@ type header struct {
 	number uint64 // rises by one with every file that is begun
 	seed   uint64 // of chance: rounds of an earlier use of the same file have another
 	first  uint64 // sequence of the file's first round; rounds of earlier files from here on are void
-	loose  bool   // the round before it was found after a crash: nobody knows that it had been synced
-}
-
-// proven is the sequence before which every round was synced when the file was begun.
-func (h header) proven() uint64 {
-	if h.loose {
-		return h.first - 1
-	}
-	return h.first
+	proven uint64 // rounds before it had been synced when the file was begun; those up to first were only found
 }
 
 func (h header) encode() []byte {
@@ -61,9 +53,7 @@ func (h header) encode() []byte {
 	binary.BigEndian.PutUint64(b[16:], h.number)
 	binary.BigEndian.PutUint64(b[24:], h.seed)
 	binary.BigEndian.PutUint64(b[32:], h.first)
-	if h.loose {
-		b[40] = 1
-	}
+	binary.BigEndian.PutUint64(b[40:], h.proven)
 	binary.BigEndian.PutUint32(b[12:], crc32.Checksum(b[:headerSize], record.Castagnoli))
 	return b
 }
@@ -81,7 +71,7 @@ func decodeHeader(b []byte) (h header, ok bool) {
 	h.number = binary.BigEndian.Uint64(b[16:])
 	h.seed = binary.BigEndian.Uint64(b[24:])
 	h.first = binary.BigEndian.Uint64(b[32:])
-	h.loose = b[40] == 1
+	h.proven = min(binary.BigEndian.Uint64(b[40:]), h.first)
 	return h, true
 }
 

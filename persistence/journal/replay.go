@@ -47,20 +47,14 @@ func Open(o Options, c Checkpoint) (*Journal, []Found, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(files) == 0 && c.From > 1 {
-		return nil, nil, &Damaged{File: o.Dir, First: 1, Last: c.From - 1, Why: "the checkpoint knows of a journal, and there is none"}
-	}
 	j.unlisted = len(files) > 0 // whoever made them may have been killed before their names were durable
 	s := newSearch(c)
-	s.loosen(files)
+	s.files = files
 	if err := j.replay(files, s); err != nil {
 		return nil, nil, errors.Join(err, j.Close())
 	}
-	j.loose = j.next > max(c.From, 1)
-	for i := range s.found {
-		if f := &s.found[i]; j.loose && f.Last == j.next-1 {
-			f.Unproven = true
-		}
+	if j.next > max(c.From, 1) {
+		j.proven = s.prove(j.next - 1)
 	}
 	return j, s.found, nil
 }
@@ -117,14 +111,14 @@ func (j *Journal) replay(files []*file, s *search) error {
 		torn = files[i+1:]
 		void, proven := uint64(math.MaxUint64), uint64(0)
 		if len(torn) > 0 && torn[0].number != 0 {
-			void, proven = torn[0].first, torn[0].proven()
+			void, proven = torn[0].first, torn[0].proven
 		}
 		if void <= s.from { // all of it is covered by the checkpoint
 			f.last = void - 1
 			j.free = append(j.free, f)
 			continue
 		}
-		if f.proven() > max(j.next, s.from) {
+		if f.proven > max(j.next, s.from) {
 			return &Damaged{File: f.path, First: max(j.next, s.from), Last: f.first - 1, Why: "the rounds before it are missing"}
 		}
 		if err := s.file(f, void, proven); err != nil {

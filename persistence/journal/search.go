@@ -11,7 +11,7 @@ import (
 // search collects, file by file, what the rounds from a sequence on say of each partition.
 type search struct {
 	from  uint64
-	loose map[uint64]bool      // rounds that may never have been synced, though later ones were
+	files []*file              // all there are: their headers say what was not proven
 	only  *message.PartitionID // nil: all of them
 
 	found []Found
@@ -37,14 +37,30 @@ func (s *search) of(p message.PartitionID) *Found {
 	return &s.found[i]
 }
 
-// loosen notes which rounds the files' headers call unproven.
-func (s *search) loosen(files []*file) {
-	s.loose = map[uint64]bool{}
-	for _, f := range files {
-		if f.loose {
-			s.loose[f.first-1] = true
+// unproven says that a round may never have been synced, though later ones were.
+func (s *search) unproven(sequence uint64) bool {
+	for _, f := range s.files {
+		if f.number > 0 && f.proven <= sequence && sequence < f.first {
+			return true
 		}
 	}
+	return false
+}
+
+// prove returns the first round that may never have been synced, where the last that was found is one of them.
+func (s *search) prove(last uint64) uint64 {
+	for i := range s.found {
+		if f := &s.found[i]; f.Last == last {
+			f.Unproven = true
+		}
+	}
+	first := last
+	for _, f := range s.files {
+		if f.number > 0 && f.proven < f.first && f.first > s.from {
+			first = min(first, f.proven)
+		}
+	}
+	return first
 }
 
 // file reads one file's rounds, up to the round void, and sets the file's last and end. Those before proven must be there.
@@ -134,7 +150,7 @@ func (s *search) entry(sequence uint64, e *Entry, ref Ref) {
 	if p.First == 0 {
 		p.First = sequence
 	}
-	p.Last, p.Unproven = sequence, p.Unproven || s.loose[sequence]
+	p.Last, p.Unproven = sequence, p.Unproven || s.unproven(sequence)
 	p.Refs = append(p.Refs, ref)
 }
 
