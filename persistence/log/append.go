@@ -105,6 +105,11 @@ func (l *Log) roll(base int64) error {
 	} else if l.size == 0 {
 		return l.replace(base)
 	}
+	if l.last() != nil && l.history.file.Load() == nil { // so that Open need not look into every segment
+		if err := l.saveEpochs(l.shape.epochs); err != nil {
+			return err
+		}
+	}
 	next := newSegment(l.place, base)
 	if _, err := next.log.create(); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 )
 
 // The file "epochs" holds where each leader epoch begins: entries of 16 bytes, in ascending order, written whole when an
-// epoch begins or is cut. What stands behind the first bad entry is not believed. A log that has had one epoch only has no
-// such file.
+// epoch begins or is cut. What stands behind the first bad entry is not believed. A log that has had one epoch and one
+// segment only has no such file.
 //
 //	 0  4 leader epoch
 //	 4  8 offset of its first record

@@ -101,9 +101,6 @@ func (h *handle) keep(f *vfs.File) error {
 // close lets the file be opened no more.
 func (h *handle) close() error { return h.keep(closed) }
 
-// release closes the file until somebody needs it again.
-func (h *handle) release() error { return h.keep(nil) }
-
 // remove deletes the file. Who has it open reads on until it is closed.
 func (h *handle) remove() error {
 	h.gone.Store(true)

@@ -64,12 +64,6 @@ func (s *sketch) add(b record.Batch, at, interval int64) {
 	s.maxTime = max(s.maxTime, b.MaxTimestamp())
 }
 
-// cut forgets the entries from a position on; the array is left alone, views may share it.
-func (s *sketch) cut(at int64) {
-	n := sort.Search(len(s.entries), func(i int) bool { return int64(s.entries[i].at) >= at })
-	s.entries = s.entries[:n:n]
-}
-
 // head is an index file's header.
 type head struct {
 	base, next, maxTime int64

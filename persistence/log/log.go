@@ -78,7 +78,7 @@ type Log struct {
 	firstBase int64  // what it says
 	dirty     dirty
 	doomed    []*handle // of removed files, open until the next removal for readers that are in the middle of one
-	broken    error     // a failed write could not be undone
+	broken    error     // a failed write could not be undone, or a sync failed
 }
 
 // shape is what views share until a segment rolls or goes, an epoch begins or the log is configured. It never changes,

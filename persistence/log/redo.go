@@ -15,16 +15,19 @@ func (l *Log) Redo(entries []message.Redo, now time.Time) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	have, err := l.traces(entries)
+	have, damaged, err := l.traces(entries)
 	if err != nil {
 		return err
 	}
 	for _, r := range entries {
 		switch {
+		case r.Batch != nil && within(damaged, r.Base):
+			// quarantined: to cut the log there would cut what is good behind it
 		case r.StartAt:
 			l.SetStart(max(r.Base, l.Start()))
 		case r.Batch == nil:
 			have, err = l.cutTraces(have, r.Base)
+			damaged = slices.DeleteFunc(damaged, func(d message.Damaged) bool { return d.First >= r.Base })
 		default:
 			have, err = l.redoBatch(have, r, now)
 		}
@@ -47,21 +50,24 @@ func traceOf(b record.Batch) trace {
 	return trace{b.BaseOffset(), b.LeaderEpoch(), b.CRC(), len(b)}
 }
 
-// traces lists what the log has where the journal has something to say.
-func (l *Log) traces(entries []message.Redo) ([]trace, error) {
+func within(damaged []message.Damaged, offset int64) bool {
+	return slices.ContainsFunc(damaged, func(d message.Damaged) bool { return d.First <= offset && offset < d.Next })
+}
+
+// traces lists what the log has, and what of it is damaged, where the journal has something to say.
+func (l *Log) traces(entries []message.Redo) (have []trace, damaged []message.Damaged, err error) {
 	from := entries[0].Base
 	for _, r := range entries {
 		from = min(from, r.Base)
 	}
-	var have []trace
 	if from = max(from, l.Start()); from >= l.End() {
-		return nil, nil
+		return nil, nil, nil
 	}
-	err := l.Scan(from, func(b record.Batch) bool {
+	err = l.view(message.Bounds{}).walkAll(from, l.End(), (*walker).whole, func(b record.Batch, _ *walker) bool {
 		have = append(have, traceOf(b))
 		return true
-	})
-	return have, err
+	}, func(d message.Damaged) { damaged = append(damaged, d) }, nil)
+	return have, damaged, err
 }
 
 // redoBatch appends a batch, unless the log has it. One that contradicts the log is newer than what is there.

@@ -20,6 +20,9 @@ type Retention struct {
 // It syncs by itself, which happens rarely: before the first removal where the log will begin, and the names of the segments
 // that stay, as an empty one alone knows the end offset; and between two removals, so that a crash leaves no hole.
 func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
+	if l.broken != nil {
+		return 0, l.broken
+	}
 	n, err := l.old(r, now)
 	if err != nil || n == 0 {
 		return 0, err
@@ -33,6 +36,7 @@ func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 		}
 	}
 	if err := l.announce(l.shape.segments[n].base); err != nil {
+		l.broken = err // a failed sync is not tried again: only what Open finds is known
 		return 0, err
 	}
 	for i, seg := range l.shape.segments[:n] {
