@@ -129,6 +129,9 @@ func (d *Disk) takeSlice() {
 func (d *Disk) takePart(part *part) {
 	p := &d.checkpoint
 	part.flush()
+	if d.round.running && part.round == d.round.number && part.journals { // what is being written now stays
+		part.since2 = part.last
+	}
 	p.slice = append(p.slice, part)
 	for _, f := range part.flushing {
 		if _, ok := p.index[f]; !ok {

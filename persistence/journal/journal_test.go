@@ -90,7 +90,7 @@ func TestWhatWasWrittenIsReplayedInOrder(t *testing.T) {
 		t.Fatalf("an empty journal held %v", found)
 	}
 	put(t, j, of(1, 0, 10), of(2, 0, 3000))
-	put(t, j, Entry{Kind: Truncate, Partition: partition(2), Epoch: 2, Offset: 0}, of(1, 1, 20))
+	put(t, j, Entry{Kind: Truncate, Partition: partition(2), Epoch: 2, Offset: 1}, of(1, 1, 20))
 	put(t, j, Entry{Kind: StartAt, Partition: partition(1), Offset: 1})
 	_, found = open(t, files.Crash(rand.New(rand.NewPCG(1, 1))), Checkpoint{}, 2)
 	got := fmt.Sprint(len(found), kinds(found[0]), kinds(found[1]), found[0].Start, found[0].First)

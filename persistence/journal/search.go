@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -144,6 +145,8 @@ func (s *search) entry(sequence uint64, e *Entry, ref Ref) {
 		return
 	case Truncate:
 		p.Synced = min(p.Synced, e.Offset)
+		// What was cut away is not replayed first: the files may not even have what it stood upon.
+		p.Refs = slices.DeleteFunc(p.Refs, func(r Ref) bool { return r.Kind == Batch && r.Offset >= e.Offset })
 	case StartAt:
 		p.Start = max(p.Start, e.Offset)
 	}
