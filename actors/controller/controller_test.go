@@ -1,12 +1,16 @@
 package controller_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/snapshot"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 func alone(t *testing.T, o controller.Options) *world {
@@ -212,4 +216,94 @@ func TestThreeVoters(t *testing.T) {
 	w.start(leader)
 	w.serving(leader)
 	w.run("it has caught up", func() bool { return w.image(leader).TopicCount() == 24 })
+	w.unhurt()
+}
+
+// unhurt fails the test if an actor has failed.
+func (w *world) unhurt() {
+	w.t.Helper()
+	if len(w.failures) > 0 {
+		w.t.Fatalf("failures: %v", w.failures)
+	}
+}
+
+// TestWhatALonelyLeaderProposedIsDecidedAnew: its entry is overwritten by the new leader's, cut from its log, and the
+// request gets an answer all the same.
+func TestWhatALonelyLeaderProposedIsDecidedAnew(t *testing.T) {
+	w := newWorld(t, controller.Options{Voters: []message.NodeID{1, 2, 3}})
+	w.start(1, 2, 3)
+	w.serving(1, 2, 3)
+	lonely := w.image(1).Leader
+	other := 1 + lonely%3
+	w.run("all know", func() bool { return w.image(other).Leader == lonely })
+	w.cut[lonely] = true
+	id := w.send(message.ControllerAt(lonely), &message.CreateTopics{Topics: []message.NewTopic{{Name: "T", Partitions: 1, Replication: 1}}})
+	w.run("another leader", func() bool { return w.image(other).Leader != lonely && w.image(other).Leader != message.Nobody })
+	taken := w.create(other, "T", 1)
+	if w.answers[id] != nil {
+		t.Fatalf("a leader without a quorum answered %+v", w.answers[id])
+	}
+	delete(w.cut, lonely)
+	w.run("the answer", func() bool { return w.answers[id] != nil })
+	if r := w.answers[id].(*message.TopicsCreated).Results[0]; r.Code != message.TopicAlreadyExists {
+		t.Fatalf("answered %+v", r)
+	}
+	if w.image(lonely).Topic("T").ID != taken.ID {
+		t.Fatalf("the lonely one knows %+v", w.image(lonely).Topic("T"))
+	}
+	w.crash(lonely)
+	w.start(lonely)
+	w.serving(lonely)
+	w.unhurt()
+}
+
+func TestAFullDiskDelaysAndForgetsNothing(t *testing.T) {
+	w := alone(t, controller.Options{})
+	w.idle()
+	w.nodes[1].files.SetCapacity(1)
+	id := w.send(message.ControllerAt(1), &message.CreateTopics{Topics: []message.NewTopic{{Name: "T", Partitions: 1, Replication: 1}}})
+	w.idle()
+	if w.answers[id] != nil {
+		t.Fatalf("answered %+v", w.answers[id])
+	}
+	w.nodes[1].files.SetCapacity(1 << 30)
+	w.run("the answer", func() bool { return w.answers[id] != nil })
+	if w.image(1).Topic("T") == nil {
+		t.Fatal("T is not there")
+	}
+	w.unhurt()
+}
+
+func TestAFailedSyncIsNotBelieved(t *testing.T) {
+	w := alone(t, controller.Options{})
+	w.idle()
+	w.create(1, "T", 1)
+	n := w.nodes[1]
+	n.unsynced = true
+	w.send(message.ControllerAt(1), &message.CreateTopics{Topics: []message.NewTopic{{Name: "U", Partitions: 1, Replication: 1}}})
+	w.idle()
+	n.unsynced = false
+	held := n.held[0].msg.(*message.Synced)
+	w.queue = append(w.queue, letter{to: message.ControllerAt(1), msg: &message.Unsynced{Incarnation: held.Incarnation, Err: errors.New("EIO")}})
+	w.idle()
+	w.queue = append(w.queue, n.held[0]) // of the instance that failed
+	w.create(1, "V", 1)
+	if len(w.failures) != 1 || w.image(1).Topic("T") == nil {
+		t.Fatalf("failures %v", w.failures)
+	}
+}
+
+func TestWhatANewerProgramWroteIsRefused(t *testing.T) {
+	files := vfs.Memory(vfs.MemoryOptions{})
+	if err := snapshot.Save(files, "metadata/snapshot", 2, []byte("?")); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, controller.Options{Voters: []message.NodeID{1}})
+	w.nodes[1].files = files
+	w.start(1)
+	for len(w.failures) == 0 && w.step() {
+	}
+	if len(w.failures) == 0 || !strings.Contains(w.failures[0].Error(), "newer program") {
+		t.Fatalf("failures: %v", w.failures)
+	}
 }

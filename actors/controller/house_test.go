@@ -30,8 +30,9 @@ type world struct {
 	timers []timer
 	cut    map[message.NodeID]bool // hears nobody and is not heard
 
-	asked   stage.RequestID
-	answers map[stage.RequestID]any
+	asked    stage.RequestID
+	failures []error
+	answers  map[stage.RequestID]any
 }
 
 type node struct {
@@ -163,13 +164,33 @@ func (w *world) step() bool {
 	a := n.actors[l.to]
 	switch {
 	case l.life != 0 && l.life != n.life:
-	case w.cut[l.to.Node] != w.cut[l.from.Address.Node] && l.from.Address.Node != l.to.Node:
+	case l.from.Address.Node != l.to.Node && !l.from.Address.IsZero() && (w.cut[l.to.Node] || w.cut[l.from.Address.Node]):
 	case a == nil && l.from.Request != 0:
 		w.queue = append(w.queue, letter{to: l.from.Address, answers: l.from.Request, msg: &stage.Down{To: l.to}})
 	case a != nil:
-		a.Receive(&hold{world: w, node: n, letter: l})
+		w.receive(a, &hold{world: w, node: n, letter: l})
 	}
 	return true
+}
+
+// failure is what Fail panics with: the actor starts again.
+type failure struct{ err error }
+
+func (w *world) receive(a stage.Actor, h *hold) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case failure:
+			w.failures = append(w.failures, r.err)
+			if h.Self().Kind != message.KindController || len(w.failures) > 3 {
+				w.t.Fatalf("%s failed: %v", h.Self(), r.err)
+			}
+			w.spawn(h.Self(), controller.New(w.opts))
+		default:
+			panic(r)
+		}
+	}()
+	a.Receive(h)
 }
 
 // ask sends a request from outside and waits for the answer.
@@ -212,7 +233,7 @@ func (h *hold) Rand() *rand.Rand                 { return h.world.chance }
 func (h *hold) FS() vfs.FS                       { return h.node.files }
 func (h *hold) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }
 func (h *hold) Publish(v any)                    { h.node.published[h.Self()] = v }
-func (h *hold) Fail(err error)                   { h.world.t.Fatalf("%s failed: %v", h.Self(), err) }
+func (h *hold) Fail(err error)                   { panic(failure{err}) }
 func (h *hold) Unhandled()                       { h.world.t.Errorf("%s does not know %T", h.Self(), h.Message()) }
 
 func (h *hold) Answer(to stage.Caller, msg any) {

@@ -41,9 +41,15 @@ func (k *Controller) advance(c stage.Context) {
 	case k.risen:
 		k.risen = false
 		k.lead(c)
-	case k.leading && len(k.parked) > 0:
+	case len(k.parked) > 0 && (k.leading || k.follows(c)):
 		k.unpark(c)
 	}
+}
+
+// follows says that another node leads.
+func (k *Controller) follows(c stage.Context) bool {
+	leader := k.leader()
+	return leader != message.Nobody && leader != c.Self().Node
 }
 
 func (k *Controller) deliver(c stage.Context, m *raftpb.Message) {
@@ -98,9 +104,6 @@ func (k *Controller) roleChanged(c stage.Context, s *raft.SoftState) {
 	}
 	k.image = k.image.WithLeader(nodeID(s.Lead))
 	k.tellBroker(c, []image.Change{})
-	if !k.leading && s.Lead != raft.None && s.RaftState != raft.StateLeader {
-		k.unpark(c)
-	}
 }
 
 func (k *Controller) tick(c stage.Context) {

@@ -13,12 +13,11 @@ import (
 
 // request decides, passes on, or keeps until somebody leads.
 func (k *Controller) request(c stage.Context, r request) {
-	leader := k.leader()
 	switch {
 	case k.leading:
 		k.decide(c, r)
-	case leader != message.Nobody && leader != c.Self().Node:
-		k.passed[c.Ask(message.ControllerAt(leader), r.ask, passPatience)] = r
+	case k.follows(c):
+		k.passed[c.Ask(message.ControllerAt(k.leader()), r.ask, passPatience)] = r
 	case len(k.parked) < parkedMax:
 		k.parked = append(k.parked, r)
 	default:

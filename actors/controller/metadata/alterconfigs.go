@@ -149,12 +149,17 @@ func lookup(scope setting.Scope, r message.Resource, name string) (*setting.Sett
 	case err != nil:
 		return nil, suggest(err, scope, name)
 	case scope == setting.OfBroker && s.Dynamic == setting.ReadOnly:
-		return nil, fmt.Errorf("Cannot update these configs dynamically: Set(%s)", name) //nolint:staticcheck // Kafka's text
+		return nil, sentence("Cannot update these configs dynamically: Set(" + name + ")")
 	case scope == setting.OfBroker && s.Dynamic == setting.PerBroker && r.Name == "":
-		return nil, fmt.Errorf("Cannot update these configs at default cluster level, broker id must be specified: Set(%s)", name) //nolint:staticcheck // Kafka's text
+		return nil, sentence("Cannot update these configs at default cluster level, broker id must be specified: Set(" + name + ")")
 	}
 	return s, nil
 }
+
+// sentence is a refusal in Kafka's own words.
+type sentence string
+
+func (s sentence) Error() string { return string(s) }
 
 // suggest adds what may have been meant to the refusal of a broker's setting, whose text no script compares.
 func suggest(err error, scope setting.Scope, name string) error {
