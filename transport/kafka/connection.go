@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -322,11 +321,7 @@ func (k *connection) resolve(img *image.Image) *resolved {
 		return s
 	}
 	s.image = img
-	s.layers = setting.Layers{
-		Broker:  maps.Collect(img.Config(message.ResourceBroker, fmt.Sprint(int32(k.opts.Node))).All()),
-		Cluster: maps.Collect(img.Config(message.ResourceBroker, "").All()),
-		Static:  k.opts.Static,
-	}
+	s.layers = img.Layers(k.opts.Node, k.opts.Static)
 	s.door = doorSettingsOf(s.layers)
 	s.demands = map[*image.Topic]demand{}
 	return s

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"encoding/binary"
-	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -44,7 +43,7 @@ func (r *Request) Layers() setting.Layers { return r.conn.resolve(r.Image).layer
 
 // Topic are a topic's effective settings.
 func (r *Request) Topic(t *image.Topic) setting.Topic {
-	return setting.TopicFrom(maps.Collect(r.Image.Config(message.ResourceTopic, t.Name).All()), r.Layers())
+	return r.Image.TopicConfig(t, r.Layers())
 }
 
 // Endpoint is the address under which a broker is advertised to this client: that of the listener which the client
