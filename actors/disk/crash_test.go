@@ -180,7 +180,7 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	if r.end() < m.RecoveryPoint && !r.cut {
 		w.t.Fatalf("%s: the log ends at %d, below the recovery point %d", r.path, r.end(), m.RecoveryPoint)
 	}
-	r.start = max(r.start, m.LogStart)
+	r.start = m.LogStart
 	for _, e := range m.Entries {
 		w.replay(r, e)
 	}
@@ -315,11 +315,10 @@ func (w *world) moveStart(r *replica) {
 // the disk's to promise.
 func (w *world) truncate(r *replica, by int64) {
 	w.calm()
-	if r.down || by == 0 || by > r.end() {
+	if r.down || by == 0 || r.end()-by < r.start {
 		return
 	}
 	r.log = r.log[:r.end()-by]
-	r.start = min(r.start, r.end())
 	r.epoch++
 	r.cut = true
 	if err := r.file.Truncate(r.size()); err != nil {
