@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,9 +33,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-type running struct{ process *exec.Cmd }
-
-var servers = map[string]*running{} // by working directory; scripts of one test run one after the other
+// servers are the running brokers by their data directory: scripts run side by side.
+var servers sync.Map
 
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
@@ -46,7 +46,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := c.StdoutPipe()
 	ts.Check(err)
 	ts.Check(c.Start())
-	servers[data] = &running{c}
+	servers.Store(data, c)
 	ts.Defer(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	line := make(chan string, 1)
 	go func() {
@@ -68,9 +68,10 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func end(ts *testscript.TestScript, neg bool, by syscall.Signal) {
-	s := servers[ts.MkAbs("data")]
-	ts.Check(s.process.Process.Signal(by))
-	err := s.process.Wait()
+	s, _ := servers.Load(ts.MkAbs("data"))
+	c := s.(*exec.Cmd)
+	ts.Check(c.Process.Signal(by))
+	err := c.Wait()
 	if failed := err != nil && by != syscall.SIGKILL; failed != neg {
 		ts.Fatalf("it ended with %v", err)
 	}
