@@ -58,24 +58,6 @@ func of(p int, base int64, size int) Entry {
 	return Entry{Kind: Batch, Partition: partition(p), Epoch: 1, Offset: base, Batch: batch(base, size, byte(base))}
 }
 
-// text is what was found, for comparing.
-func text(t testing.TB, found []Found) map[message.PartitionID]string {
-	t.Helper()
-	all := map[message.PartitionID]string{}
-	for _, f := range found {
-		redo, err := Load(f.Refs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := fmt.Sprintf("synced %d start %d:", f.Synced, f.Start)
-		for i, r := range redo {
-			s += fmt.Sprintf(" %d@%d/%d/%x", f.Refs[i].Kind, r.Base, len(r.Batch), crcOf(r.Batch))
-		}
-		all[f.Partition] = s
-	}
-	return all
-}
-
 func crcOf(b []byte) uint32 {
 	if b == nil {
 		return 0
