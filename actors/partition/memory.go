@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -65,6 +66,11 @@ func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (p produ
 		scanned += int64(len(b))
 		return true
 	})
+	// Damage was reported when the log was opened; all but the damaged was handed out.
+	var damage *message.Damaged
+	if errors.As(err, &damage) {
+		err = nil
+	}
 	return p, scanned, err
 }
 

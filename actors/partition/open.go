@@ -96,7 +96,10 @@ func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
 	if f.producers, f.scanned, err = loadProducers(fs, o.Dir, l, now); err != nil {
 		return f.failed(fmt.Errorf("read the producers of %s: %w", o.Dir, err))
 	}
-	f.synced, f.dirty = l.End(), append(recovery.Dirty, l.Dirty()...)
+	f.synced, f.dirty = l.End(), recovery.Dirty
+	if f.replayed { // else what is dirty is the first append's to commit
+		f.dirty = append(f.dirty, l.Dirty()...)
+	}
 	if len(recovery.Dirty) > 0 {
 		f.synced = min(o.RecoveryPoint, l.End())
 	}
