@@ -59,6 +59,7 @@ type recovery struct {
 	least   int32             // epoch of the last batch that was read
 	damaged []message.Damaged // of the segment that holds the point
 	blocked bool              // and it reaches the end of the file
+	covered int64             // bytes that the index file of the segment speaks of
 }
 
 func (r *recovery) run(start int64) error {
@@ -218,10 +219,23 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 	l.next, l.size, r.least = w.next, w.at, w.epoch
 	l.shape.damaged, l.shape.epochs = r.damaged, r.epochs
 	r.damaged = nil
+	if err := r.forgetIndex(seg); err != nil {
+		return false, err
+	}
 	if flawed {
 		return false, r.cut(seg, w.at)
 	}
 	return true, nil
+}
+
+// forgetIndex removes an index of records that are gone: after another crash it could pass for the index of those that
+// take their place.
+func (r *recovery) forgetIndex(seg *segment) error {
+	if r.covered <= r.log.size {
+		return nil
+	}
+	r.log.dirty.dir = true
+	return seg.index.remove()
 }
 
 // resume takes the entries of the segment's index below the recovery point, and moves the walker to the last of them
@@ -229,13 +243,13 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 func (r *recovery) resume(w *walker, seg *segment) error {
 	l := r.log
 	most := min(r.point, r.ceiling)
-	_, err := checkIndex(&seg.index, seg.base, func(e entry) {
+	h, err := checkIndex(&seg.index, seg.base, func(e entry) {
 		if seg.base+int64(e.offset) <= most && int64(e.at) < seg.size {
 			l.index.entries = append(l.index.entries, e)
 		}
 	})
-	if err != nil {
-		l.index.entries = nil
+	if r.covered = h.covered; err != nil {
+		l.index.entries, r.covered = nil, 0
 		if errors.Is(err, errIndex) {
 			return nil
 		}
