@@ -111,7 +111,7 @@ func (l *Log) notice(number int32, start int64) error {
 	if len(e) == len(l.shape.epochs) {
 		return nil
 	}
-	if len(e) > 1 {
+	if len(e) > 1 || l.history.file.Load() != nil { // a file that is there must not go stale
 		if err := l.saveEpochs(e); err != nil {
 			return err
 		}

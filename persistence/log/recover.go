@@ -98,7 +98,7 @@ func (r *recovery) run(start int64) error {
 			return err
 		}
 	}
-	if !slices.Equal(r.saved, l.shape.epochs) && len(r.saved)+len(l.shape.epochs) > 1 {
+	if !slices.Equal(r.saved, l.shape.epochs) && (len(r.saved) > 0 || len(l.shape.epochs) > 1) {
 		if err := l.saveEpochs(l.shape.epochs); err != nil {
 			return err
 		}
