@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker"
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/controller"
+	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -25,10 +26,12 @@ type world struct {
 	now    time.Time
 	chance *rand.Rand
 	opts   controller.Options
-	nodes  map[message.NodeID]*node
-	queue  []letter
-	timers []timer
-	cut    map[message.NodeID]bool // hears nobody and is not heard
+	// realDisk: the disk actor itself stands where the toy would.
+	realDisk bool
+	nodes    map[message.NodeID]*node
+	queue    []letter
+	timers   []timer
+	cut      map[message.NodeID]bool // hears nobody and is not heard
 
 	asked    stage.RequestID
 	failures []error
@@ -76,7 +79,11 @@ func (w *world) start(ids ...message.NodeID) {
 		n := w.nodes[id]
 		n.life++
 		n.actors, n.published, n.told, n.disk, n.held, n.unsynced = map[message.Address]stage.Actor{}, map[message.Address]any{}, map[message.Address][]any{}, nil, nil, false
-		w.spawn(message.DiskAt(id), stage.Receiver(w.disk))
+		if w.realDisk {
+			w.spawn(message.DiskAt(id), disk.New(disk.Options{FileBytes: 1 << 16, Files: 2, GrowBytes: 1 << 12, Parallel: 1})())
+		} else {
+			w.spawn(message.DiskAt(id), stage.Receiver(w.disk))
+		}
 		w.spawn(message.ControllerAt(id), controller.New(w.opts))
 		w.spawn(message.BrokerAt(id), broker.New(broker.Options{Static: w.opts.Static,
 			NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
@@ -97,6 +104,8 @@ func (w *world) spawn(at message.Address, a stage.Actor) {
 func (w *world) crash(id message.NodeID) {
 	n := w.nodes[id]
 	n.actors = nil
+	w.queue = slices.DeleteFunc(w.queue, func(l letter) bool { return l.to.Node == id && l.to.Kind != message.KindOther })
+	w.timers = slices.DeleteFunc(w.timers, func(t timer) bool { return t.letter.to.Node == id })
 	n.files = n.files.Crash(w.chance)
 }
 
@@ -108,7 +117,7 @@ func (w *world) disk(c stage.Context) {
 	case *message.Recover:
 		c.Answer(c.Caller(), &message.Recovered{})
 	case *message.Commit:
-		l := letter{to: c.Caller().Address, msg: &message.Synced{Incarnation: m.Incarnation, End: m.End}, life: n.life}
+		l := letter{to: c.Caller().Address, msg: &message.Synced{Incarnation: m.Incarnation, End: m.End, Commits: 1}, life: n.life}
 		if n.unsynced {
 			n.held = append(n.held, l)
 			return

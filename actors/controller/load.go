@@ -182,11 +182,9 @@ func (k *Controller) loaded(c stage.Context, l *loaded) {
 		c.Send(message.DiskAt(c.Self().Node), &message.Replayed{Partition: message.MetadataLog, End: s.log.End(), Files: l.dirty})
 	}
 	if len(l.dirty) > 0 {
-		c.Send(message.DiskAt(c.Self().Node), &message.Commit{Partition: message.MetadataLog, Incarnation: s.incarnation,
-			Base: s.log.End(), End: s.log.End(), Files: l.dirty})
+		s.commit(c, &message.Commit{Base: s.log.End(), Files: l.dirty})
 		return
 	}
-	s.synced = s.log.End()
 	k.begin(c)
 }
 
@@ -201,7 +199,7 @@ func (l *loaded) hardState() *raftpb.HardState {
 
 // begin starts raft. Who votes alone does not wait for silence to pass before it stands for election.
 func (k *Controller) begin(c stage.Context) {
-	if k.store.synced < k.store.log.End() {
+	if k.store.synced < k.store.sent {
 		return
 	}
 	node, err := raft.NewRawNode(&raft.Config{

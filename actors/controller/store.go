@@ -25,7 +25,8 @@ type store struct {
 
 	writes     []write // in order; the first ones are on their way to the disk
 	unwritten  int     // how many at the end of writes are not in the log yet
-	synced     int64   // every entry below it is durable
+	sent       int     // commits that the disk was sent
+	synced     int     // commits that it has answered
 	state      hardState
 	saved      uint64 // the last number of a state that is durable
 	saving     bool
@@ -37,7 +38,7 @@ type store struct {
 type write struct {
 	entries   []*raftpb.Entry
 	snapshot  *raftpb.Snapshot // comes before the entries; nil once it is durable
-	end       int64            // durable when the log is synced up to here
+	commits   int              // durable when so many commits are answered
 	state     uint64           // and the state with this number is
 	responses []*raftpb.Message
 }
@@ -140,7 +141,7 @@ func (s *store) append(c stage.Context, w *write) error {
 		}
 		w.entries = w.entries[n:]
 	}
-	w.end = s.log.End()
+	w.commits = s.sent
 	return nil
 }
 
@@ -157,7 +158,6 @@ func (s *store) cut(c stage.Context, at int64) error {
 	if err := s.log.Truncate(at); err != nil {
 		return err
 	}
-	s.synced = min(s.synced, at)
 	s.commit(c, &message.Commit{Base: at, Truncate: true})
 	return nil
 }
@@ -175,8 +175,10 @@ func (s *store) appendBatch(c stage.Context, entries []*raftpb.Entry) error {
 }
 
 func (s *store) commit(c stage.Context, m *message.Commit) {
-	m.Partition, m.Incarnation, m.End, m.Files = message.MetadataLog, s.incarnation, s.log.End(), s.log.Dirty()
+	m.Partition, m.Incarnation, m.End = message.MetadataLog, s.incarnation, s.log.End()
+	m.Files = append(m.Files, s.log.Dirty()...)
 	c.Send(message.DiskAt(c.Self().Node), m)
+	s.sent++
 }
 
 // encodeEntries makes one batch: offsets are indexes, the leader epoch is the term, a record's value is the entry's type
@@ -212,12 +214,13 @@ func decodeEntries(b record.Batch) ([]*raftpb.Entry, error) {
 	return entries, nil
 }
 
-// synced is the disk's word: entries below End are durable.
+// synced is the disk's word that the oldest commits are durable. They are counted: an end alone does not tell the entries
+// that were cut from those in their place.
 func (k *Controller) synced(c stage.Context, m *message.Synced) {
 	if m.Incarnation != k.store.incarnation {
 		return
 	}
-	k.store.synced = max(k.store.synced, m.End)
+	k.store.synced += m.Commits
 	if k.raft == nil {
 		k.begin(c)
 		return
@@ -236,7 +239,7 @@ func (k *Controller) unsynced(c stage.Context, m *message.Unsynced) {
 // settle lets the answers of durable writes go, in order.
 func (k *Controller) settle(c stage.Context) {
 	s := &k.store
-	for len(s.writes) > s.unwritten && s.writes[0].end <= s.synced && s.writes[0].state <= s.saved {
+	for len(s.writes) > s.unwritten && s.writes[0].commits <= s.synced && s.writes[0].state <= s.saved {
 		responses := s.writes[0].responses
 		s.writes = s.writes[1:]
 		for _, r := range responses {
