@@ -1,0 +1,302 @@
+package check
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+// History is what clients know of a broker, all together.
+type History struct {
+	Now    func() time.Duration // virtual, since the world began
+	Topics []*Topic             // every topic that ever was
+	// Damage says that the disk was damaged: offsets that are answered as unreadable are no loss.
+	Damage bool
+
+	violation *Violation
+	batches   map[uint64]*Batch // by fingerprint
+	producers map[int64]string  // who was given an id
+	acked     int
+	read      int
+}
+
+// New is an empty history.
+func New(now func() time.Duration) *History {
+	return &History{Now: now, batches: map[uint64]*Batch{}, producers: map[int64]string{}}
+}
+
+// Fail notes that an invariant is broken; what is noted first counts.
+func (h *History) Fail(i *Invariant, format string, args ...any) {
+	if h.violation == nil {
+		h.violation = &Violation{Invariant: i, What: fmt.Sprintf(format, args...), At: h.Now()}
+	}
+}
+
+// Violation is what was broken first, nil if nothing was.
+func (h *History) Violation() *Violation { return h.violation }
+
+// Counts are how many batches were acknowledged and how many were read.
+func (h *History) Counts() (acked, read int) { return h.acked, h.read }
+
+// Batch is one record batch as a client built it.
+type Batch struct {
+	Client    string
+	Partition *Partition
+	Count     int32
+	Bytes     int
+	Time      int64 // of its records, in milliseconds
+	Producer  int64 // -1: not idempotent
+	Epoch     int16
+	Sequence  int32
+
+	print uint64
+}
+
+func (b *Batch) String() string {
+	if b.Producer < 0 {
+		return fmt.Sprintf("a batch of %d by %s", b.Count, b.Client)
+	}
+	return fmt.Sprintf("a batch of %d by %s (producer %d, epoch %d, sequence %d)", b.Count, b.Client, b.Producer, b.Epoch, b.Sequence)
+}
+
+// Sent notes a batch before it is sent for the first time.
+func (h *History) Sent(b *Batch, bytes record.Batch) {
+	b.print = fingerprint(bytes)
+	h.batches[b.print] = b
+}
+
+// fingerprint is of everything that a broker may not change in a batch.
+func fingerprint(b record.Batch) uint64 {
+	var d xxhash.Digest
+	var head [30]byte
+	binary.BigEndian.PutUint16(head[:], uint16(b.Attributes()&^record.LogAppendTime))
+	copy(head[2:], b[23:35])
+	copy(head[14:], b[43:57])
+	d.Reset()
+	d.Write(head[:28])
+	d.Write(b[57:])
+	return d.Sum64()
+}
+
+// NewProducer notes that a client was given a producer id.
+func (h *History) NewProducer(client string, id int64) {
+	if who, taken := h.producers[id]; taken {
+		h.Fail(IDsAreUnique, "Id %d was given to %s and then to %s.", id, who, client)
+	}
+	h.producers[id] = client
+}
+
+// PowerLoss notes that what was not synced may be gone: topics that only promise the page cache may have lost their end.
+func (h *History) PowerLoss() {
+	for _, t := range h.Topics {
+		if !t.Fsync {
+			t.Loosen()
+		}
+	}
+}
+
+// Loosen forgets what is certain of a topic's records.
+func (t *Topic) Loosen() {
+	for _, p := range t.Partitions {
+		p.high, p.start, p.deleted = 0, 0, 0
+		for _, place := range p.places {
+			if place != nil {
+				place.loose = true
+			}
+		}
+	}
+}
+
+// Topic is one topic from its creation to its end.
+type Topic struct {
+	Name       string
+	ID         [16]byte
+	Partitions []*Partition
+	// Fsync: every record that was ever acknowledged survives a loss of power.
+	Fsync bool
+	// Stamped: the broker may set the records' time.
+	Stamped bool
+	// RetentionBytes and RetentionMillis are the smallest that were ever in force; -1 is no limit.
+	RetentionBytes, RetentionMillis int64
+	// Configs are the overrides that were acknowledged; one that is being changed is not among them.
+	Configs map[string]string
+	State   TopicState
+}
+
+// TopicState says what clients may expect of a topic.
+type TopicState uint8
+
+// The states: asked for, acknowledged, its end asked for, its end acknowledged.
+const (
+	Wanted TopicState = iota
+	Exists
+	Unwanted
+	Ended
+)
+
+// NewTopic notes a topic that is about to be asked for.
+func (h *History) NewTopic(name string, partitions int) *Topic {
+	t := &Topic{Name: name, Fsync: true, RetentionBytes: -1, RetentionMillis: -1, Configs: map[string]string{}}
+	t.Grow(partitions)
+	h.Topics = append(h.Topics, t)
+	return t
+}
+
+// Grow notes that the topic has so many partitions.
+func (t *Topic) Grow(partitions int) {
+	for len(t.Partitions) < partitions {
+		t.Partitions = append(t.Partitions, &Partition{Topic: t, Index: int32(len(t.Partitions)), asked: -1})
+	}
+}
+
+// Partition is one partition as clients know it.
+type Partition struct {
+	Topic *Topic
+	Index int32
+
+	places  []*place // by offset
+	high    int64    // the largest high watermark that was told
+	start   int64    // the largest log start that was told
+	asked   int64    // the largest offset up to which records were asked to be deleted
+	deleted int64    // and acknowledged as deleted
+	epoch   int32    // the largest leader epoch that was told
+}
+
+// place is a batch at an offset.
+type place struct {
+	batch *Batch
+	base  int64
+	acked bool
+	loose bool // it may be gone
+}
+
+func (p *Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic.Name, p.Index) }
+
+// High is the largest high watermark that a client was told.
+func (p *Partition) High() int64 { return p.high }
+
+// Start is the largest log start that a client was told.
+func (p *Partition) Start() int64 { return p.start }
+
+func (p *Partition) at(offset int64) *place {
+	if offset < 0 || offset >= int64(len(p.places)) {
+		return nil
+	}
+	return p.places[offset]
+}
+
+// Acked notes that a batch was acknowledged at an offset; -1 if the broker only said that it has it.
+func (h *History) Acked(b *Batch, base int64) {
+	h.acked++
+	if base < 0 {
+		return
+	}
+	if base > math.MaxInt32 {
+		h.Fail(OffsetsWithout, "%s: %v was acknowledged at offset %d.", b.Partition, b, base)
+		return
+	}
+	if p := h.settle(b, base); p != nil {
+		p.acked = true
+	}
+}
+
+// settle puts a batch at an offset, where nothing else may be.
+func (h *History) settle(b *Batch, base int64) *place {
+	p := b.Partition
+	for len(p.places) < int(base)+int(b.Count) {
+		p.places = append(p.places, nil)
+	}
+	for o := base; o < base+int64(b.Count); o++ {
+		old := p.places[o]
+		switch {
+		case old == nil:
+		case old.batch == b && old.base == base:
+			old.loose = false
+			return old
+		case old.loose:
+			p.forgetFrom(old.base)
+		default:
+			h.Fail(kept(old), "%s: at offset %d there was %v, now there is %v from %d on.", p, o, old.batch, b, base)
+			return nil
+		}
+	}
+	fresh := &place{batch: b, base: base}
+	for o := base; o < base+int64(b.Count); o++ {
+		p.places[o] = fresh
+	}
+	return fresh
+}
+
+func kept(old *place) *Invariant {
+	if old.acked {
+		return AckedIsKept
+	}
+	return OneAtAnOffset
+}
+
+// forgetFrom takes loose places away from an offset on.
+func (p *Partition) forgetFrom(offset int64) {
+	for o := offset; o < int64(len(p.places)); o++ {
+		if at := p.places[o]; at != nil && at.loose {
+			p.places[o] = nil
+		}
+	}
+}
+
+// Asked notes that records are about to be asked to be deleted below an offset.
+func (p *Partition) Asked(offset int64) { p.asked = max(p.asked, offset) }
+
+// AskedForAll notes that all records are about to be asked to be deleted.
+func (p *Partition) AskedForAll() { p.asked = math.MaxInt64 }
+
+// Deleted notes that they were.
+func (p *Partition) Deleted(offset int64) { p.deleted = max(p.deleted, offset) }
+
+// Epoch notes a leader epoch that a client was told.
+func (h *History) Epoch(p *Partition, floor, epoch int32) {
+	if epoch < floor {
+		h.Fail(EpochsRise, "%s: the leader epoch was %d and is %d.", p, floor, epoch)
+	}
+	p.epoch = max(p.epoch, epoch)
+}
+
+// Floor is what a client knows of a partition when it asks: what it is told then must not be less.
+type Floor struct {
+	High, Start int64
+	Epoch       int32
+}
+
+// Floor is what is known now.
+func (p *Partition) Floor() Floor {
+	return Floor{High: p.high, Start: max(p.start, p.deleted), Epoch: p.epoch}
+}
+
+// Marks notes a high watermark and a log start, either of them -1 if it was not told.
+func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
+	floor = Floor{High: min(floor.High, p.high), Start: min(floor.Start, max(p.start, p.deleted))} // a loss of power in between
+	if high >= 0 && high < floor.High {
+		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)
+	}
+	if start >= 0 && start < floor.Start {
+		i := StartNeverFalls
+		if start < p.deleted {
+			i = DeletedIsGone
+		}
+		h.Fail(i, "%s: it was %d and is %d.", p, floor.Start, start)
+	}
+	if high >= 0 && start > high {
+		h.Fail(StartBelowMark, "%s: it starts at %d and its high watermark is %d.", p, start, high)
+	}
+	if p.Topic.Endless() && start > max(p.asked, 0) {
+		h.Fail(OnlyOnPurpose, "%s: it starts at %d, deletion was asked for below %d, and there is no retention.", p, start, max(p.asked, 0))
+	}
+	p.high, p.start = max(p.high, high), max(p.start, start)
+}
+
+// Endless says that nothing is ever retained away.
+func (t *Topic) Endless() bool { return t.RetentionBytes < 0 && t.RetentionMillis < 0 }

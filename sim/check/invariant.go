@@ -1,0 +1,70 @@
+// Package check holds what must be true of a broker, whatever is done to it, and the history against which that is
+// checked: what clients have sent, what they were answered, what they have read. It knows nothing of the broker's inside.
+//
+// Every invariant has a name and a sentence. The first one that is broken ends a seed.
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// Invariant is something that is always true.
+type Invariant struct{ Name, Sentence string }
+
+// The invariants.
+var (
+	AckedIsKept     = invariant("acked-is-kept", "A record that was acknowledged is in the log, at its offset, whatever happened since.")
+	ReadIsKept      = invariant("read-is-kept", "What a consumer has read stays where it was read.")
+	BytesAreKept    = invariant("bytes-are-kept", "A fetched batch is, byte for byte, one that was produced to this partition.")
+	OncePerSequence = invariant("once-per-sequence", "A producer's sequence number is in a log at most once per producer id and epoch.")
+	SequenceOrder   = invariant("sequence-order", "The batches of a producer are in the order of their sequences, and none is missing between two.")
+	OffsetsWithout  = invariant("offsets-without-gap", "Offsets are contiguous: each batch begins where the one before it ended.")
+	OneAtAnOffset   = invariant("one-at-an-offset", "No two batches are acknowledged or read at the same offset.")
+	MarkNeverFalls  = invariant("high-watermark-never-falls", "A high watermark that a client was told never falls again, not even in a restart.")
+	ReadBelowMark   = invariant("read-below-high-watermark", "Consumers get nothing from above the high watermark.")
+	StartNeverFalls = invariant("log-start-never-falls", "A log start that a client was told never falls again.")
+	StartBelowMark  = invariant("log-start-below-high-watermark", "A log starts at or below its high watermark.")
+	OnlyOnPurpose   = invariant("deleted-on-purpose", "Records go only as far as DeleteRecords was asked, or retention allows.")
+	DeletedIsGone   = invariant("deleted-is-gone", "Records that were acknowledged as deleted do not come back.")
+	EpochsRise      = invariant("epochs-rise", "Leader epochs do not fall along a log, and a partition's leader epoch never falls.")
+	EpochsAgree     = invariant("epochs-agree", "OffsetForLeaderEpoch says of each epoch what the batches in the log say.")
+	TimesAgree      = invariant("times-agree", "ListOffsets by time finds the first record that is not older.")
+	TopicIsKept     = invariant("topic-is-kept", "A topic whose creation was acknowledged exists, with its partitions, until its deletion is asked for.")
+	TopicIsGone     = invariant("topic-is-gone", "A topic whose deletion was acknowledged does not come back.")
+	ConfigIsKept    = invariant("config-is-kept", "A config whose change was acknowledged has that value.")
+	IDsAreUnique    = invariant("producer-ids-are-unique", "No two producers are given the same id.")
+	AnswersInOrder  = invariant("answers-in-order", "A connection's requests are answered in their order, each once.")
+	AnswersParse    = invariant("answers-parse", "Every answer is what the protocol says it is.")
+	ProducerGoesOn  = invariant("producer-goes-on", "A producer that keeps its sequences is not refused.")
+	EveryoneServed  = invariant("everyone-is-served", "Once the faults are over, every client is served within the bound.")
+	RecoverTwice    = invariant("recovery-twice-is-once", "A log that is recovered a second time is what it was after the first.")
+	NothingLeaks    = invariant("nothing-leaks", "When every client has gone, nothing is parked for them.")
+	FilesBounded    = invariant("descriptors-bounded", "No more files are open than files.open.max allows.")
+	DamageIsNamed   = invariant("damage-is-named", "Damage makes at most what it hit unreadable, and the answer says so.")
+	NodeLives       = invariant("node-lives", "A node starts, and no actor fails for another reason than its disk.")
+	TwinsAgree      = invariant("twins-agree", "A seed that runs twice does the same twice.")
+)
+
+var all []*Invariant
+
+// All are the invariants in the order of their declaration.
+func All() []*Invariant { return all }
+
+func invariant(name, sentence string) *Invariant {
+	i := &Invariant{name, sentence}
+	all = append(all, i)
+	return i
+}
+
+// Violation is a broken invariant.
+type Violation struct {
+	*Invariant
+	What string        // the numbers
+	At   time.Duration // virtual, since the world began
+}
+
+// Error is a sentence: what should be true, and what is.
+func (v *Violation) Error() string {
+	return fmt.Sprintf("%s (%s, after %v) %s", v.Sentence, v.Name, v.At.Round(time.Millisecond), v.What)
+}

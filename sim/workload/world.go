@@ -1,0 +1,108 @@
+// Package workload are the simulator's clients: they speak real Kafka frames, lose connections, lose patience and try
+// again as real clients do, and they tell a check.History what they sent, what they were answered and what they have read.
+//
+// A client knows nothing of the broker but the protocol, and nothing of the world but the interface World.
+package workload
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/troupe-broker/troupe/sim/check"
+)
+
+// World is where clients live.
+type World interface {
+	// Now is the time since the world began.
+	Now() time.Duration
+	// Millis is the clients' clock, in milliseconds since 1970.
+	Millis() int64
+	// After calls later, once.
+	After(d time.Duration, do func())
+	// Rand is a random stream of its own for each name.
+	Rand(name string) *rand.Rand
+	// Dial connects to the broker. It does not fail at once: h hears of it.
+	Dial(client string, h Handler) Conn
+	// Note writes a line into the trace, if there is one.
+	Note(format string, args ...any)
+}
+
+// Conn is a connection as its client has it.
+type Conn interface {
+	// Send sends one request, without its length in front.
+	Send(frame []byte)
+	// Close hangs up; nothing is heard of the connection any more.
+	Close()
+}
+
+// Handler hears of a connection.
+type Handler interface {
+	// Received is one answer, without its length in front. The bytes are the handler's.
+	Received(frame []byte)
+	// Closed is the end of the connection, by the other side.
+	Closed()
+}
+
+// Client is one simulated client.
+type Client interface {
+	// Name is the client's, unique in its world.
+	Name() string
+	// Start sets it to work.
+	Start()
+	// Heal tells it that the faults are over: it has to come to an end.
+	Heal()
+	// Waiting says what it is still waiting for; empty when it is done.
+	Waiting() string
+	// Stop ends it and hangs up.
+	Stop()
+}
+
+// Spec says what a client does. It is data, so that it can be stored, and shrunk.
+type Spec struct {
+	Name  string
+	Kind  Kind
+	Topic int   // which of the scenario's
+	Lanes []int // the partitions that it uses
+
+	Acks       int16 `json:",omitempty"`
+	Idempotent bool  `json:",omitempty"`
+	InFlight   int   `json:",omitempty"` // batches of a partition
+	Records    int   `json:",omitempty"` // of a batch, at most
+	Bytes      int   `json:",omitempty"` // of a record's value, at most
+	Codec      uint8 `json:",omitempty"`
+
+	PaceMillis     int  `json:",omitempty"` // between two deeds, on average
+	PatienceMillis int  `json:",omitempty"` // before a request is given up
+	WaitMillis     int  `json:",omitempty"` // of a fetch
+	MinBytes       int  `json:",omitempty"`
+	MaxBytes       int  `json:",omitempty"`
+	Session        bool `json:",omitempty"`
+	Version        int16
+}
+
+// Kind is what a client is.
+type Kind string
+
+// The kinds.
+const (
+	Producing Kind = "producer"
+	Consuming Kind = "consumer"
+	Governing Kind = "admin"
+	Attacking Kind = "hostile"
+)
+
+// New makes a client. topics are the scenario's.
+func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
+	switch s.Kind {
+	case Producing:
+		return newProducer(w, h, s, topics[s.Topic])
+	case Consuming:
+		return newConsumer(w, h, s, topics[s.Topic])
+	case Governing:
+		return newAdmin(w, h, s, topics)
+	case Attacking:
+		return newHostile(w, s)
+	}
+	panic(fmt.Sprintf("workload: there is no client kind %q", s.Kind))
+}
