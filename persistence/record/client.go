@@ -39,12 +39,21 @@ func refuse(code int16, format string, values ...any) *Refusal {
 // Records that are not compressed are read, each once and without allocating. Compressed ones are not decompressed: their
 // count and offsets are believed as the header has them. Who must look inside uses ValidateRecords.
 func CheckClient(b []byte, produceVersion int16) (Batch, *Refusal) {
+	batch, refusal := CheckClientHead(b, produceVersion)
+	if refusal == nil && batch.Attributes().Codec() == None {
+		refusal = batch.checkRecords(batch.Records())
+	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	return batch, nil
+}
+
+// CheckClientHead is CheckClient without a look at the records, compressed or not: what it costs is the checksum.
+func CheckClientHead(b []byte, produceVersion int16) (Batch, *Refusal) {
 	batch, refusal := whole(b)
 	if refusal == nil {
 		refusal = batch.checkHead(produceVersion)
-	}
-	if refusal == nil && batch.Attributes().Codec() == None {
-		refusal = batch.checkRecords(batch.Records())
 	}
 	if refusal != nil {
 		return nil, refusal

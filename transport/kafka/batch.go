@@ -10,10 +10,10 @@ import (
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
-// checkBatch checks what a client wants appended to a partition (S14 to S17). There are no transactions yet, so no
-// partition is in one (S92).
+// checkBatch checks what a client wants appended to a partition (S14 to S17), by its header and checksum: records are not
+// looked at one by one on the way of a produce. There are no transactions yet, so no partition is in one (S92).
 func checkBatch(records []byte, version int16) (record.Batch, *record.Refusal) {
-	batch, refusal := record.CheckClient(records, version)
+	batch, refusal := record.CheckClientHead(records, version)
 	if refusal == nil && batch.Attributes().Has(record.Transactional) {
 		refusal = &record.Refusal{Code: int16(message.InvalidTxnState), Message: "the partition is in no transaction of this producer"}
 	}

@@ -390,7 +390,7 @@ func (h *house) Unhandled()                                     { h.strange++ }
 func (h *house) Watch(message.Address)                          {}
 func (h *house) Publish(any)                                    {}
 func (h *house) Answer(stage.Caller, any)                       {}
-func (h *house) FS() vfs.FS                                     { return nil }
+func (h *house) FS() vfs.FS                                     { return vfs.Memory(vfs.MemoryOptions{}) }
 func (h *house) Log() *slog.Logger                              { return slog.New(slog.NewTextHandler(&h.logged, nil)) }
 func (h *house) Published(at message.Address) any               { return h.views[at] }
 func (h *house) Rand() *rand.Rand                               { return rand.New(rand.NewPCG(1, uint64(h.number))) }

@@ -71,6 +71,7 @@ func metadata(r *Request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 		for t := range r.Image.Topics() {
 			resp.Topics = append(resp.Topics, describeTopic(r, t))
 		}
+		authorize(q, resp)
 		return resp
 	}
 	seen := map[kmsgTopic]bool{}
@@ -80,7 +81,20 @@ func metadata(r *Request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 			resp.Topics = append(resp.Topics, askedTopic(r, &q.Topics[i]))
 		}
 	}
+	authorize(q, resp)
 	return resp
+}
+
+// authorize says what the client may do, where it asks (S45).
+func authorize(q *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) {
+	if q.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = everythingOnCluster
+	}
+	for i := range resp.Topics {
+		if q.IncludeTopicAuthorizedOperations && resp.Topics[i].ErrorCode == 0 {
+			resp.Topics[i].AuthorizedOperations = everythingOnTopic
+		}
+	}
 }
 
 // kmsgTopic tells topics of a request apart.
