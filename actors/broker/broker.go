@@ -42,6 +42,7 @@ type Broker struct {
 	image       *image.Image // nil until the first one came
 	epoch       int64        // of the registration; 0 until it is committed
 	topics      map[message.TopicID]local
+	leaving     map[message.TopicID]int // deleted topics: how many replicas are not gone yet
 	layers      setting.Layers
 	plain       setting.Topic // the config of topics without overrides
 	ids         block
@@ -60,7 +61,9 @@ type local struct {
 type register struct{} // try again
 
 // New makes a broker that is not registered yet.
-func New(o Options) *Broker { return &Broker{opts: o, topics: map[message.TopicID]local{}} }
+func New(o Options) *Broker {
+	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID]int{}}
+}
 
 // Receive is the table of contents.
 func (b *Broker) Receive(c stage.Context) {
@@ -79,6 +82,10 @@ func (b *Broker) Receive(c stage.Context) {
 		b.allocated(c, m)
 	case *message.AwaitServing:
 		b.awaitServing(c)
+	case *stage.Gone:
+		b.gone(c, m)
+	case *sweep:
+		b.sweep(c, m)
 	case *tidied:
 		b.tidied(c, m)
 	case *stage.TimedOut, *stage.Down:

@@ -55,6 +55,7 @@ func (b *Broker) settle(c stage.Context) {
 	}
 	b.waiting = nil
 	b.tidy(c)
+	b.sweepFirst(c)
 }
 
 // mine are this node's partitions, in the order of their topics' names.
@@ -118,7 +119,10 @@ func (b *Broker) remove(c stage.Context, t *image.Topic) {
 	delete(b.topics, t.ID)
 	for i := range l.topic.Partitions {
 		if l.topic.Partitions[i].IsReplica(c.Self().Node) {
-			c.Send(message.PartitionAt(c.Self().Node, t.At(int32(i))), &message.Deleted{})
+			at := message.PartitionAt(c.Self().Node, t.At(int32(i)))
+			c.Send(at, &message.Deleted{})
+			c.Watch(at)
+			b.leaving[t.ID]++
 		}
 	}
 }
@@ -151,7 +155,10 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 	wasMine := was != nil && was.IsReplica(c.Self().Node)
 	switch {
 	case mine && !wasMine:
-		c.Spawn(at, b.opts.NewPartition(id, leadership(t, p, config)))
+		l := leadership(t, p, config)
+		if !c.Spawn(at, b.opts.NewPartition(id, l)) {
+			c.Send(at, l) // it outlived this actor's failure
+		}
 	case mine && (configured || differ(was, p)):
 		c.Send(at, leadership(t, p, config))
 	case !mine && wasMine:

@@ -5,12 +5,26 @@ import (
 	"io/fs"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 // topicsDir holds a directory for each topic, named by its id.
 const topicsDir = "topics"
+
+// gone counts a deleted topic's replicas. With the last of them the topic's directory goes too, and what a replica that had
+// failed for good could not delete itself.
+func (b *Broker) gone(c stage.Context, m *stage.Gone) {
+	id := m.Address.Partition.Topic
+	c.Send(message.DiskAt(c.Self().Node), &message.Dropped{Partition: m.Address.Partition})
+	if b.leaving[id]--; b.leaving[id] > 0 {
+		return
+	}
+	delete(b.leaving, id)
+	files, dir := c.FS(), topicsDir+"/"+id.String()
+	c.Offload(tidyCost, func() any { return &tidied{err: files.RemoveAll(dir)} })
+}
 
 // tidied says what was found that no topic owns.
 type tidied struct {

@@ -135,7 +135,7 @@ func (k *Controller) Receive(c stage.Context) {
 	case *message.ImageApplied:
 		k.imageApplied(c, m)
 	case *message.DescribeQuorum:
-		c.Answer(c.Caller(), k.describe(c))
+		k.describeQuorum(c)
 	case *stage.Stopping:
 		k.store.close(c)
 	default:

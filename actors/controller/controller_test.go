@@ -167,6 +167,50 @@ func TestConfigsAndDeletionReachThePartitions(t *testing.T) {
 	}
 }
 
+func TestADeletedTopicsDirectoryGoesWithItsLastReplica(t *testing.T) {
+	w := alone(t, controller.Options{})
+	id := w.create(1, "T", 3).ID
+	if err := w.nodes[1].files.MkdirAll("topics/" + id.String()); err != nil {
+		t.Fatal(err)
+	}
+	w.ask(message.ControllerAt(1), &message.DeleteTopics{Topics: []message.TopicRef{{Name: "T"}}})
+	w.idle()
+	if left, _ := w.nodes[1].files.List("topics"); len(left) != 0 {
+		t.Fatalf("left: %v", left)
+	}
+}
+
+// TestABrokerThatFailedTakesItsPartitionsOver: they live on, and hear what they may have missed.
+func TestABrokerThatFailedTakesItsPartitionsOver(t *testing.T) {
+	w := alone(t, controller.Options{})
+	id := w.create(1, "T", 1).ID
+	at := message.PartitionAt(1, message.PartitionID{Topic: id})
+	before := len(w.nodes[1].told[at])
+	w.spawn(message.BrokerAt(1), w.broker(w.nodes[1]))
+	w.serving(1)
+	w.idle()
+	told := w.nodes[1].told[at]
+	if l, ok := told[len(told)-1].(*message.Leadership); !ok || len(told) == before || l.LeaderEpoch != 1 {
+		t.Fatalf("told %+v", told)
+	}
+}
+
+func TestABrokerWaitsForItsController(t *testing.T) {
+	w := newWorld(t, controller.Options{Voters: []message.NodeID{1}})
+	w.start(1)
+	at := message.ControllerAt(1)
+	away := w.nodes[1].actors[at]
+	w.nodes[1].actors[at] = nil
+	id := w.send(message.BrokerAt(1), &message.NewProducerID{})
+	w.idle()
+	w.spawn(at, away)
+	w.run("the answer", func() bool { return w.answers[id] != nil })
+	if a := w.answers[id].(*message.ProducerID); a.Code != message.OK {
+		t.Fatalf("%+v", a)
+	}
+	w.serving(1)
+}
+
 func TestProducerIDsAreNeverGivenTwice(t *testing.T) {
 	w := alone(t, controller.Options{})
 	seen := map[int64]bool{}

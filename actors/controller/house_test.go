@@ -85,14 +85,24 @@ func (w *world) start(ids ...message.NodeID) {
 			w.spawn(message.DiskAt(id), stage.Receiver(w.disk))
 		}
 		w.spawn(message.ControllerAt(id), controller.New(w.opts))
-		w.spawn(message.BrokerAt(id), broker.New(broker.Options{Static: w.opts.Static,
-			NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
-				n.told[message.PartitionAt(id, p)] = append(n.told[message.PartitionAt(id, p)], l)
-				return func() stage.Actor {
-					return stage.Receiver(func(c stage.Context) { n.told[c.Self()] = append(n.told[c.Self()], c.Message()) })
-				}
-			}}))
+		w.spawn(message.BrokerAt(id), w.broker(n))
 	}
+}
+
+// broker is a node's broker, whose partitions only listen.
+func (w *world) broker(n *node) stage.Actor {
+	return broker.New(broker.Options{Static: w.opts.Static, NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
+		at := message.PartitionAt(n.id, p)
+		return func() stage.Actor {
+			n.told[at] = append(n.told[at], l)
+			return stage.Receiver(func(c stage.Context) {
+				n.told[at] = append(n.told[at], c.Message())
+				if _, deleted := c.Message().(*message.Deleted); deleted {
+					c.Stop(at)
+				}
+			})
+		}
+	}})
 }
 
 func (w *world) spawn(at message.Address, a stage.Actor) {
@@ -267,6 +277,13 @@ func (h *hold) Offload(_ time.Duration, work func() any) stage.RequestID {
 	h.world.asked++
 	h.world.queue = append(h.world.queue, letter{to: h.Self(), answers: h.world.asked, msg: work(), life: h.node.life})
 	return h.world.asked
+}
+
+// Stop ends an actor; whoever watches it, before or after, is the broker.
+func (h *hold) Stop(at message.Address) { h.node.actors[at] = nil }
+
+func (h *hold) Watch(at message.Address) {
+	h.world.queue = append(h.world.queue, letter{to: h.Self(), msg: &stage.Gone{Address: at}, life: h.node.life})
 }
 
 func (h *hold) Spawn(at message.Address, new func() stage.Actor) bool {

@@ -120,6 +120,16 @@ func (k *Controller) wind(c stage.Context) {
 	}
 }
 
+// describeQuorum is answered by the leader, who alone knows how far the others are, or by whoever was asked while there
+// is none.
+func (k *Controller) describeQuorum(c stage.Context) {
+	if k.follows(c) {
+		k.request(c, request{c.Caller(), c.Message()})
+		return
+	}
+	c.Answer(c.Caller(), k.describe(c))
+}
+
 // describe says how the quorum stands. Offsets are the metadata log's: raft's indexes.
 func (k *Controller) describe(c stage.Context) *message.QuorumDescribed {
 	if k.raft == nil {

@@ -49,6 +49,10 @@ func (k *Controller) passedBack(c stage.Context, r request, answer any) {
 }
 
 func (k *Controller) decide(c stage.Context, r request) {
+	if _, describes := r.ask.(*message.DescribeQuorum); describes {
+		c.Answer(r.caller, k.describe(c))
+		return
+	}
 	d, ok := k.brain.Decide(k.tip, k.store.next(), r.ask)
 	if !ok {
 		panic(fmt.Sprintf("controller: the brain does not know %T", r.ask))
