@@ -92,6 +92,14 @@ func Elements(value string) []string {
 	return all
 }
 
+// sentence is an error in Kafka's own words, which tools show and scripts compare.
+type sentence string
+
+// Error is the sentence.
+func (s sentence) Error() string { return string(s) }
+
+func sentencef(format string, values ...any) error { return sentence(fmt.Sprintf(format, values...)) }
+
 // Op is a change to a resource's override, numbered as in Kafka's IncrementalAlterConfigs (KIP-339).
 type Op int8
 
@@ -110,13 +118,13 @@ func (s *Setting) Alter(op Op, inForce string, value *string) (next string, keep
 		return "", false, nil
 	}
 	if op < Set || op > Subtract {
-		return "", false, fmt.Errorf("Unknown operation type %d for the configuration %s", op, s.Name) //nolint:staticcheck // shown as is
+		return "", false, sentencef("Unknown operation type %d for the configuration %s", op, s.Name)
 	}
 	if value == nil {
-		return "", false, fmt.Errorf("Null value not supported for : %s", s.Name) //nolint:staticcheck // Kafka's text
+		return "", false, sentencef("Null value not supported for : %s", s.Name)
 	}
 	if op != Set && s.Type != List {
-		return "", false, fmt.Errorf("Can't %s to key %s because its type is not LIST.", opNames[op], s.Name) //nolint:staticcheck // Kafka's text
+		return "", false, sentencef("Can't %s to key %s because its type is not LIST.", opNames[op], s.Name)
 	}
 	next = combine(op, inForce, *value)
 	return next, true, s.Check(next)

@@ -7,7 +7,6 @@
 package setting
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -112,7 +111,7 @@ func Known(scope Scope, name string) (*Setting, error) {
 	if s, ok := Lookup(scope, name); ok {
 		return s, nil
 	}
-	return nil, fmt.Errorf("Unknown %s config name: %s", scope, name) //nolint:staticcheck // Kafka's text, which scripts compare
+	return nil, sentencef("Unknown %s config name: %s", scope, name)
 }
 
 // Nearest is the known name that looks most like an unknown one, empty if none is near.
