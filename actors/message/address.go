@@ -58,9 +58,10 @@ const (
 	KindBroker          // this node's place in the cluster
 	KindConnection      // one Kafka client's connection; Number is its number
 	KindOther           // tests and tools
+	KindOutside         // the stage itself, when it asks for somebody who is no actor
 )
 
-var kindNames = [...]string{"none", "partition", "disk", "controller", "broker", "connection", "other"}
+var kindNames = [...]string{"none", "partition", "disk", "controller", "broker", "connection", "other", "outside"}
 
 // String is the kind's name in lower case.
 func (k Kind) String() string {

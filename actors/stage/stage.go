@@ -34,9 +34,10 @@ type (
 	Stopping struct{}
 	// TimedOut comes instead of an answer; c.Answers() says to which request.
 	TimedOut struct{ To message.Address }
-	// Down comes instead of an answer when nobody lives at the address, or the actor failed too often and stays down.
+	// Down comes instead of an answer when nobody lives at the address, or the actor failed or stopped before it answered.
+	// Whether it did what it was asked for is then unknown.
 	Down struct{ To message.Address }
-	// Gone tells a watcher that an actor has stopped, or failed for good.
+	// Gone tells a watcher that an actor has stopped, or failed too often and stays down. The address is then free again.
 	Gone struct {
 		Address message.Address
 		Failed  error // nil: it was stopped
@@ -50,6 +51,8 @@ type RequestID uint64
 type Caller struct {
 	Address message.Address
 	Request RequestID
+
+	debt uint64 // the row in the asked actor's debts
 }
 
 // IsZero says that nobody waits for an answer.

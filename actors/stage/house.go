@@ -1,0 +1,148 @@
+package stage
+
+import (
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	cmap "github.com/orcaman/concurrent-map"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// house is what both stages have in common: who lives where, how they are raised, asked and laid to rest. What differs
+// is the driver.
+type house struct {
+	Options
+	driver   driver
+	system   *actor.ActorSystem
+	template *actor.Props
+	cells    *registry
+
+	born    atomic.Uint64
+	closing atomic.Bool
+	dead    bool // a simulated crash: nobody lives here any more
+}
+
+// driver runs cells: worker goroutines and the machine's clock, or one goroutine and a virtual clock.
+type driver interface {
+	// now is the node's clock.
+	now() time.Time
+	// ticks is a clock for deadlines: nanoseconds, never set, greater than 0.
+	ticks() int64
+	// ready runs a cell that has got mail; by is the cell whose handling caused it, nil from outside.
+	ready(c, by *cell)
+	// alarm posts an alarm to the cell at that tick. It replaces an earlier alarm for the cell or comes in addition.
+	alarm(c *cell, at int64)
+	// disarm forgets the cell's alarm.
+	disarm(c *cell)
+	// offload does the work and posts its result.
+	offload(c *cell, id uint64, cost time.Duration, work func() any)
+	// await returns when n values have come out of ended.
+	await(ended <-chan struct{}, n int)
+}
+
+// newSystem is proto.actor without its noise, and with small maps: 1,024 of them are made for each system.
+func newSystem() *actor.ActorSystem {
+	return actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
+}
+
+func init() { cmap.SHARD_COUNT = 1 }
+
+func newHouse(o Options, d driver, system *actor.ActorSystem) *house {
+	h := &house{Options: o.withDefaults(), driver: d, system: system, cells: newRegistry()}
+	h.template = actor.PropsFromFunc(nil, actor.WithGuardian((*supervisor)(h)))
+	return h
+}
+
+// Node is part of Stage.
+func (h *house) Node() message.NodeID { return h.Options.Node }
+
+// Now is part of Stage.
+func (h *house) Now() time.Time { return h.driver.now() }
+
+// Send is part of Stage.
+func (h *house) Send(to message.Address, msg any) {
+	if c := h.find(to); c != nil {
+		c.post(&envelope{kind: kindSend, msg: msg}, nil)
+	}
+}
+
+// Published is part of Stage.
+func (h *house) Published(by message.Address) any {
+	if c := h.find(by); c != nil {
+		if view := c.published.Load(); view != nil {
+			return *view
+		}
+	}
+	return nil
+}
+
+// Stop is part of Stage.
+func (h *house) Stop(at message.Address) {
+	if c := h.find(at); c != nil {
+		c.post(&envelope{kind: kindStop}, nil)
+	}
+}
+
+// Spawn is part of Stage.
+func (h *house) Spawn(at message.Address, new func() Actor) bool {
+	if at.Node != h.Options.Node || at.IsZero() {
+		panic("stage: node " + h.name() + " was told to spawn " + at.String())
+	}
+	c := &cell{house: h, self: at, mark: mark(at), make: new, born: h.born.Add(1)}
+	if h.closing.Load() || h.dead || !h.cells.add(c) {
+		return false
+	}
+	c.raise()
+	return true
+}
+
+func (h *house) name() string { return message.Address{Node: h.Options.Node}.String() }
+
+func (h *house) find(at message.Address) *cell {
+	if h.dead {
+		return nil
+	}
+	return h.cells.find(at)
+}
+
+// Close is part of Stage. Neighbours in age that are of one kind stop side by side, and everybody else waits for them.
+func (h *house) Close() {
+	h.closing.Store(true)
+	for {
+		cells := h.cells.all()
+		if len(cells) == 0 {
+			return
+		}
+		slices.SortFunc(cells, func(a, b *cell) int { return int(int64(b.born - a.born)) })
+		n := 1
+		for n < len(cells) && cells[n].self.Kind == cells[0].self.Kind {
+			n++
+		}
+		h.end(cells[:n])
+	}
+}
+
+func (h *house) end(cells []*cell) {
+	ended := make(chan struct{}, len(cells))
+	for _, c := range cells {
+		c.post(&envelope{kind: kindWatch, msg: func() { ended <- struct{}{} }}, nil)
+		c.post(&envelope{kind: kindStop}, nil)
+	}
+	h.driver.await(ended, len(cells))
+}
+
+func (h *house) actors() []message.Address {
+	cells := h.cells.all()
+	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
+	at := make([]message.Address, len(cells))
+	for i, c := range cells {
+		at[i] = c.self
+	}
+	return at
+}

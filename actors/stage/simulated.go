@@ -1,0 +1,158 @@
+package stage
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// Simulated is the stage of one incarnation of a node in a simulated world. Its methods, too, are for the goroutine that
+// steps the scheduler.
+type Simulated struct {
+	*house
+	driver *puppeteer
+}
+
+// NewSimulated adds an incarnation of a node to a world. Its actors' random streams depend on the world's seed, the
+// node, the incarnation and their addresses; Options.Seed is not looked at.
+func NewSimulated(s *Scheduler, o Options, incarnation uint64) *Simulated {
+	o.Seed = mix(mix(s.seed, uint64(uint32(o.Node))), incarnation)
+	o = o.withDefaults()
+	d := &puppeteer{Scheduler: s, max: o.Offloads,
+		draw: Stream(s.seed, fmt.Sprintf("offloads of %d in %d", o.Node, incarnation)).Uint64}
+	return &Simulated{house: newHouse(o, d, s.system), driver: d}
+}
+
+// Crash ends the incarnation as a power cut does: its actors, messages, timers and offloaded work are gone at once, and
+// nobody is told.
+func (s *Simulated) Crash() {
+	s.house.dead = true
+	s.driver.waiting, s.driver.held = nil, nil
+	s.driver.drop(s.house)
+}
+
+// Crashed says that Crash was called.
+func (s *Simulated) Crashed() bool { return s.house.dead }
+
+// Pause stops the node's actors, as a stopped process, until Resume. Time goes on for them.
+func (s *Simulated) Pause() {
+	d := s.driver
+	if d.paused {
+		return
+	}
+	for _, c := range d.Scheduler.ready {
+		if c.house == s.house {
+			d.held = append(d.held, c)
+		}
+	}
+	d.drop(s.house)
+	d.paused = true
+}
+
+// Resume lets a paused node go on.
+func (s *Simulated) Resume() {
+	d := s.driver
+	d.paused = false
+	d.Scheduler.ready = append(d.Scheduler.ready, d.held...)
+	d.held = nil
+}
+
+// SetClock sets the node's clock that far ahead of the world's (behind, if negative). Deadlines and timers do not see it.
+func (s *Simulated) SetClock(ahead time.Duration) { s.driver.ahead = ahead }
+
+// Slow makes the node's offloaded work take that many times as long, 1 by default.
+func (s *Simulated) Slow(factor float64) { s.driver.slow = factor }
+
+// Actors are the addresses of those who live on the stage, in the order they were spawned.
+func (s *Simulated) Actors() []message.Address { return s.house.actors() }
+
+// puppeteer drives cells by a scheduler.
+type puppeteer struct {
+	*Scheduler
+	ahead  time.Duration
+	slow   float64
+	paused bool
+	held   []*cell // ready, but paused
+
+	draw    func() uint64 // how long, and when it takes effect
+	max     int
+	running int
+	waiting []chore
+}
+
+// chore is offloaded work that waits for its turn.
+type chore struct {
+	job
+	cost time.Duration
+}
+
+func (d *puppeteer) now() time.Time { return d.Scheduler.Now().Add(d.ahead) }
+func (d *puppeteer) ticks() int64   { return d.Scheduler.now }
+func (d *puppeteer) disarm(*cell)   {}
+
+func (d *puppeteer) ready(c, _ *cell) {
+	if !c.house.dead {
+		d.enqueue(c)
+	}
+}
+
+func (d *puppeteer) alarm(c *cell, at int64) { d.at(at, event{cell: c}) }
+
+func (d *puppeteer) offload(c *cell, id uint64, cost time.Duration, work func() any) {
+	d.waiting = append(d.waiting, chore{job: job{cell: c, id: id, work: work}, cost: cost})
+	d.start()
+}
+
+// start begins the work that has a place. It takes between half and one and a half times what it is expected to, and
+// takes effect at the beginning or at the end, as chance has it.
+func (d *puppeteer) start() {
+	for d.running < d.max && len(d.waiting) > 0 {
+		w := d.waiting[0]
+		d.waiting[0] = chore{}
+		d.waiting = d.waiting[1:]
+		d.running++
+		r := d.draw()
+		took := time.Duration(float64(w.cost) * (0.5 + float64(r>>11)/(1<<53)) * d.factor())
+		d.begin(w, took, r&1 == 0)
+	}
+}
+
+func (d *puppeteer) begin(w chore, took time.Duration, late bool) {
+	if late {
+		d.After(took, func() {
+			if !w.cell.house.dead {
+				d.finish(w.cell, attempt(w.id, w.work))
+			}
+		})
+		return
+	}
+	result := attempt(w.id, w.work)
+	d.After(took, func() { d.finish(w.cell, result) })
+}
+
+// finish posts a result and makes room for the next piece of work.
+func (d *puppeteer) finish(c *cell, result *envelope) {
+	if c.house.dead {
+		return
+	}
+	d.running--
+	c.post(result, nil)
+	d.start()
+}
+
+func (d *puppeteer) factor() float64 {
+	if d.slow <= 0 {
+		return 1
+	}
+	return d.slow
+}
+
+// await steps until the actors have ended.
+func (d *puppeteer) await(ended <-chan struct{}, n int) {
+	for len(ended) < n {
+		if !d.Step() {
+			panic("stage: an actor did not stop, and nothing is left to happen: its node is paused")
+		}
+	}
+}
