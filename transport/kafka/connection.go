@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
@@ -30,6 +31,7 @@ type connection struct {
 	unsettled  int        // of those: with appends still to be sent
 	working    int        // started, unanswered, anything else
 	proceeding bool
+	waiting    bool // for an image
 	ended      bool
 
 	pending  map[stage.RequestID]expected
@@ -96,6 +98,7 @@ func (k *connection) Receive(c stage.Context) {
 	case *Frame:
 		k.arrive(c, m)
 	case *proceed:
+		k.waiting = false
 		k.proceed(c)
 	case *waited:
 		k.reading.waited(c, m)
@@ -159,7 +162,7 @@ func (k *connection) start(c stage.Context, r *Request) bool {
 	}
 	img := k.latest(c, nil)
 	if img == nil {
-		c.After(imagePatience, &proceed{})
+		k.wait(c)
 		return false
 	}
 	k.begun++
@@ -176,6 +179,14 @@ func (k *connection) start(c stage.Context, r *Request) bool {
 		r.Refuse(c, err)
 	}
 	return true
+}
+
+// wait looks for an image again in a moment.
+func (k *connection) wait(c stage.Context) {
+	if !k.waiting {
+		k.waiting = true
+		c.After(imagePatience, &proceed{})
+	}
 }
 
 // latest is the metadata as it is now, or otherwise if there is none.
@@ -242,6 +253,9 @@ func (k *connection) answered(c stage.Context, r *Request, a *Answer) {
 
 // flush hands answers to the wire, in the order of the requests.
 func (k *connection) flush(c stage.Context) {
+	if q := k.queue; planted.Is(planted.AnswersSwapped) && len(q) > 1 && !q[0].answered && q[1].answered {
+		q[0], q[1] = q[1], q[0]
+	}
 	n := 0
 	for ; n < len(k.queue) && k.queue[n].answered && !k.ended; n++ {
 		k.finish(c, k.queue[n])

@@ -163,11 +163,16 @@ func TestTheClientIDMayBeNull(t *testing.T) {
 func TestRequestsWaitForTheImage(t *testing.T) {
 	h := newHouse(t, nil)
 	h.ask(kmsg.NewPtrApiVersionsRequest(), 0, 1)
+	h.ask(kmsg.NewPtrApiVersionsRequest(), 0, 2)
 	h.sleep(imagePatience * 3)
+	if len(h.timers) != 1 {
+		t.Errorf("%d timers look for the image", len(h.timers))
+	}
 	h.silent()
 	h.views[message.BrokerAt(me)] = cluster(nil)
 	h.sleep(imagePatience)
 	read(h, kmsg.NewPtrApiVersionsResponse(), 0, 1)
+	read(h, kmsg.NewPtrApiVersionsResponse(), 0, 2)
 	if len(h.timers) != 0 {
 		t.Errorf("%d timers are left", len(h.timers))
 	}
@@ -254,5 +259,16 @@ func TestHugeCountsAreRefused(t *testing.T) {
 				h.tell(&Frame{Bytes: append(frame, tail...)})
 			}
 		}
+	}
+}
+
+// A request may not have more elements than anybody needs: decoded they are many times as large as their bytes.
+func TestElementsAreBounded(t *testing.T) {
+	h := newHouse(t, cluster(nil))
+	q := []byte{0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0}
+	q = binary.AppendUvarint(q, elementsMax+2)
+	q = append(q, bytes.Repeat([]byte{1, 0}, elementsMax+1)...)
+	if h.tell(&Frame{Bytes: append(q, 0, 0, 0, 0)}); !h.wire.closed {
+		t.Error("the request was taken")
 	}
 }

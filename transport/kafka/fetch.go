@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/transport/kafka/session"
 )
@@ -218,6 +219,9 @@ func (f *fetch) read(c stage.Context, p *session.Partition, view message.View, b
 	limit := b.HighWatermark
 	if f.committed {
 		limit = b.LastStable
+	}
+	if planted.Is(planted.FetchAboveMark) {
+		limit = b.LogEnd
 	}
 	out := session.Outcome{Bounds: b}
 	if p.Offset >= limit {

@@ -126,7 +126,7 @@ func (p *produce) door(c stage.Context, t *producedTopic, at int) {
 		return
 	}
 	a := &p.appends[at]
-	*a = message.Append{Batch: batch, Acks: p.acks, MaxTimestamp: batch.MaxTimestamp(), Verified: p.v2, Trace: p.trace,
+	*a = message.Append{Batch: batch, Acks: p.acks, MaxTimestamp: batch.MaxTimestamp(), Verified: p.v2 && batch.Attributes().Has(record.Transactional), Trace: p.trace,
 		FromClient: p.r.client != adminClient}
 	if d := p.r.conn.demand(p.r.Image, t.topic); d.of(batch) {
 		p.rework(c, at, batch, d, t.topic)

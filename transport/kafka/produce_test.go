@@ -109,7 +109,7 @@ func TestAnAppendIsAnsweredInEveryVersion(t *testing.T) {
 			t.Fatalf("version %d: %d partitions are asked", version, len(h.asks))
 		}
 		a := h.asks[1].what.(*message.Append)
-		if h.asks[1].to != address("t", 1) || record.Batch(a.Batch).Count() != 3 || a.Acks != -1 || !a.FromClient || a.Verified != (version >= 12) || a.MaxTimestamp != noon.UnixMilli() {
+		if h.asks[1].to != address("t", 1) || record.Batch(a.Batch).Count() != 3 || a.Acks != -1 || !a.FromClient || a.Verified || a.MaxTimestamp != noon.UnixMilli() {
 			t.Errorf("version %d: the append is %+v", version, a)
 		}
 		h.answer(h.asks[1], &message.Appended{BaseOffset: 100, LogAppendTime: 5, LogStart: 40})
@@ -194,9 +194,6 @@ func TestATopicsCompressionIsItsOwn(t *testing.T) {
 		is, err := got.Plain(nil, 1<<20)
 		if err != nil || !bytes.Equal(was, is) {
 			t.Errorf("%s: the records changed: %v", name, err)
-		}
-		if codec == record.Gzip && &got[0] == nil {
-			t.Error("a batch that fits was made anew")
 		}
 	}
 }

@@ -78,9 +78,6 @@ func failure(answer any) message.Code {
 	return message.OK
 }
 
-// asks says that the partition will have us told of news.
-func (rd *reading) asks(p *session.Partition) bool { return rd.asked[p.Place.ID] != nil }
-
 func (rd *reading) waited(c stage.Context, m *waited) {
 	if rd.parked == m.fetch {
 		m.fetch.waited(c)

@@ -128,7 +128,12 @@ type walker struct {
 	rest     []byte
 	version  int16
 	flexible bool
+	elements int
 }
+
+// elementsMax is how many elements all arrays of a request may have together. No client comes near it, and what is
+// decoded of smallest elements is many times as large as their bytes.
+const elementsMax = 1 << 20
 
 func (w *walker) object(s shape) bool {
 	for i := range s {
@@ -155,7 +160,7 @@ func (w *walker) field(f *field) bool {
 		return w.skip(1) && (!present || w.object(f.inner))
 	}
 	n, ok := w.length(4)
-	if !ok || n > len(w.rest) {
+	if w.elements += max(n, 0); !ok || n > len(w.rest) || w.elements > elementsMax {
 		return false
 	}
 	for ; n > 0; n-- {

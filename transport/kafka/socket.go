@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -181,7 +180,7 @@ const inputBuffer = 16 << 10
 func (in *input) head() (int, error) {
 	for len(in.buffer) < 4 {
 		err := in.fill()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if isTimeout(err) {
 			if len(in.buffer) == 0 && in.busy() {
 				continue
 			}
@@ -283,4 +282,9 @@ func (in *input) body(size int) ([]byte, error) {
 		}
 	}
 	return b, nil
+}
+
+func isTimeout(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
 }
