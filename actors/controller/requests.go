@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/controller/metadata"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -80,6 +81,9 @@ func (k *Controller) propose(c stage.Context, d metadata.Decision, r request) {
 	}
 	k.proposals = append(k.proposals, proposal{index: uint64(index), term: k.raft.BasicStatus().GetTerm(), decision: d, request: r})
 	k.tip = d.Image
+	if planted.Is(planted.ImageEarly) {
+		c.Send(message.BrokerAt(c.Self().Node), &message.ImageChanged{Index: d.Image.Index, Image: d.Image})
+	}
 	k.advance(c)
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
@@ -239,7 +240,7 @@ func (k *Controller) unsynced(c stage.Context, m *message.Unsynced) {
 // settle lets the answers of durable writes go, in order.
 func (k *Controller) settle(c stage.Context) {
 	s := &k.store
-	for len(s.writes) > s.unwritten && s.writes[0].commits <= s.synced && s.writes[0].state <= s.saved {
+	for len(s.writes) > s.unwritten && (s.writes[0].commits <= s.synced || planted.Is(planted.MetadataUnsynced)) && s.writes[0].state <= s.saved {
 		responses := s.writes[0].responses
 		s.writes = s.writes[1:]
 		for _, r := range responses {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -85,6 +86,12 @@ func (p *Partition) repeat(c stage.Context, from stage.Caller, m *message.Append
 	stamp := int64(-1)
 	if p.replica.Office().Config.LogAppendTime {
 		stamp = v.Timestamp
+	}
+	switch {
+	case planted.Is(planted.DuplicateEarly):
+		v.End = 0
+	case planted.Is(planted.DuplicateRenumbered):
+		v.Base = p.log.End()
 	}
 	p.park(m.Acks, parked{end: v.End, base: v.Base, stamp: stamp, from: from})
 	p.carryOut(c, p.replica.Now())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -55,8 +56,8 @@ func savePicture(files vfs.FS, dir string, picture []byte) error {
 // loadProducers rebuilds who has written what from the picture, if it fits the log, and the log behind it.
 func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (p producers.Producers, scanned int64, err error) {
 	p, from, err := loadPicture(files, dir, l.End())
-	if err != nil {
-		return p, 0, err
+	if err != nil || planted.Is(planted.ProducersForgotten) {
+		return producers.Producers{}, 0, err
 	}
 	if from = max(from, l.Start()); from >= l.End() {
 		return p, 0, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
@@ -76,7 +77,7 @@ func (p *Partition) open(c stage.Context) {
 	r, fs, now := p.recovered, c.FS(), c.Now()
 	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, CutAt: -1,
 		Config: rolling(&p.replica.Office().Config)}
-	if r.Suspect {
+	if r.Suspect && !planted.Is(planted.SuspectBelieved) {
 		options.CutAt = r.RecoveryPoint
 	}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -100,6 +101,9 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 	if code := p.mayDelete(target); code != message.OK {
 		c.Answer(from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
 		return
+	}
+	if planted.Is(planted.DeletionOneMore) {
+		target++
 	}
 	if target > p.log.Start() {
 		p.log.SetStart(target)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -14,6 +15,9 @@ func (p *Partition) publish(c stage.Context) {
 		return
 	}
 	office, committed := p.replica.Office(), max(p.replica.HighWatermark(), p.log.Start())
+	if planted.Is(planted.MarkEarly) {
+		committed = p.log.End()
+	}
 	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: committed, LogEnd: p.log.End(),
 		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads()}
 	p.visible = true
@@ -51,7 +55,7 @@ func (p *Partition) waiterAt(who message.Address) int {
 
 // wake answers everybody who waits for a change.
 func (p *Partition) wake(c stage.Context, code message.Code) {
-	if len(p.awaiting) == 0 {
+	if len(p.awaiting) == 0 || planted.Is(planted.WaitersForgotten) && p.seen.HighWatermark > 0 {
 		return
 	}
 	news := &message.Progressed{Code: code}

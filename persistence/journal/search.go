@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -72,6 +73,9 @@ func (s *search) file(f *file, void, proven uint64) error {
 		r, body, err := w.round(at)
 		if err != nil {
 			return &Damaged{File: f.path, From: at, To: f.end, First: expect, Last: expect, Why: err.Error()}
+		}
+		if body != nil && planted.Is(planted.JournalUnchained) {
+			r.seed, r.sequence, r.previous = f.seed, expect, crc
 		}
 		if body == nil || r.seed != f.seed || r.sequence != expect || r.previous != crc {
 			resume, next, err := w.after(at, f.seed, expect)

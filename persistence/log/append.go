@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -154,7 +155,7 @@ func (l *Log) begin(segments []*segment) {
 // written it stays in memory.
 func (l *Log) seal(seg *segment, bound int64) {
 	seg.size, seg.bound = l.size, bound
-	sum := &summary{next: l.next, maxTime: l.index.maxTime, count: len(l.index.entries), entries: l.index.entries, damaged: l.shape.damaged}
+	sum := &summary{next: l.next, size: l.size, maxTime: l.index.maxTime, count: len(l.index.entries), entries: l.index.entries, damaged: l.shape.damaged}
 	seg.known.Store(sum)
 	l.dirty.seal()
 	_ = l.saveSealed(seg, sum) // SaveIndexes tries again
@@ -196,6 +197,9 @@ func (l *Log) Dirty() []message.Syncer {
 	}
 	d.seal()
 	out := d.files
+	if planted.Is(planted.DirectoriesUnsynced) {
+		d.above, d.dir = false, false
+	}
 	switch {
 	case d.above:
 		out = append(out, l.place.chain()...)

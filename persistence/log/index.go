@@ -10,6 +10,7 @@ import (
 	"math"
 	"sort"
 
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -210,5 +211,9 @@ func (f *finder) last(below func(entry) bool) int {
 
 // at is the last entry at or below an offset; -1 if none.
 func (f *finder) at(offset int64) int {
-	return f.last(func(e entry) bool { return f.base+int64(e.offset) <= offset })
+	i := f.last(func(e entry) bool { return f.base+int64(e.offset) <= offset })
+	if planted.Is(planted.IndexOffByOne) && i+1 < f.count {
+		i++
+	}
+	return i
 }

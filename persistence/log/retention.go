@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // Retention says what DeleteOld may take.
@@ -26,6 +27,9 @@ func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 	n, err := l.old(r, now)
 	if err != nil || n == 0 {
 		return 0, err
+	}
+	if planted.Is(planted.RetentionOneMore) {
+		n = min(n+1, len(l.shape.segments))
 	}
 	if err := l.closeDoomed(); err != nil {
 		return 0, err

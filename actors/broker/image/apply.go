@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // Change says what some records touched, so that nobody has to look at everything to find what is new.
@@ -219,7 +220,7 @@ func (d *Draft) register(r *message.BrokerRecord) {
 	before := d.image.Broker(r.Node)
 	d.image.brokers.Set(r.Node, &Broker{ID: r.Node, Epoch: r.Epoch, Incarnation: r.Incarnation, Rack: r.Rack,
 		Fenced: r.Fenced, Endpoints: r.Endpoints})
-	if before != nil && before.Incarnation != r.Incarnation {
+	if before != nil && before.Incarnation != r.Incarnation && !planted.Is(planted.EpochNotRaised) {
 		d.raiseEpochs(r.Node)
 	}
 }

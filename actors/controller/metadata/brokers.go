@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // producerIDBlock is how many producer ids a broker gets at once, as in Kafka (KIP-730).
@@ -18,6 +19,9 @@ func (t *turn) allocateProducerIDs(m *message.AllocateProducerIDs) *message.Prod
 		return &message.ProducerIDs{Code: message.StaleBrokerEpoch}
 	}
 	first := t.image().NextProducerID()
+	if planted.Is(planted.IDsRepeated) {
+		return &message.ProducerIDs{First: first, Count: producerIDBlock}
+	}
 	t.decide(&message.ProducerIDsRecord{Next: first + producerIDBlock})
 	return &message.ProducerIDs{First: first, Count: producerIDBlock}
 }

@@ -11,33 +11,33 @@ type Bug uint8
 
 // The mistakes, and where they are.
 const (
-	None                   Bug = iota
-	AckBeforeSync              // disk: a commit is called durable when it arrives
-	JournalUnchecked           // journal: a torn round is believed
-	JournalUnchained           // journal: rounds of a file's earlier use are believed
-	JournalRecycledEarly       // disk: the checkpoint frees rounds on which logs still rest
-	CheckpointUnsynced         // disk: the checkpoint calls files synced that are not
-	FailedSyncRetried          // journal: a sync that failed is tried again and then believed
-	SuspectBelieved            // partition: behind a failed sync the page cache is believed
-	KilledTailBelieved         // journal: what a kill has left in the page cache is taken for synced
-	DirectoriesUnsynced        // log: no directory is ever synced
-	NoChecksumAtRecovery       // log: torn batches are believed
-	IndexOffByOne              // log: a read begins one index entry too far
-	RetentionOneMore           // log: retention takes one segment too many
-	ProducersForgotten         // partition: what producers have written is not learnt again from the log
-	DuplicateEarly             // partition: a repeated batch is acknowledged before the first one is durable
-	DuplicateRenumbered        // partition: a repeated batch is acknowledged with another offset
-	DuplicateAppended          // producers: a repeated batch is appended again
-	MarkEarly                  // partition: the high watermark is published before the sync
-	DeletionForgotten          // disk: a moved log start is not written down
-	DeletionOneMore            // partition: DeleteRecords takes one record too many
-	WaitersForgotten           // partition: who waits for news is not told
-	FetchAboveMark             // door: a fetch reads up to the log's end
-	AnswersSwapped             // door: an answer overtakes another
-	EpochNotRaised             // image: a restarted node leads on in the old leader epoch
-	MetadataUnsynced           // controller: an entry counts as stored before it is durable
-	ImageEarly                 // controller: an image is published before its entry is committed
-	IDsRepeated                // broker: a restarted node gives producer ids out again
+	None                 Bug = iota
+	AckBeforeSync            // disk: a commit is called durable when it arrives
+	JournalUnchecked         // journal: a torn round is believed
+	JournalUnchained         // journal: rounds of a file's earlier use are believed
+	JournalRecycledEarly     // disk: the checkpoint frees rounds on which logs still rest
+	CheckpointUnsynced       // disk: the checkpoint calls files synced that are not
+	FailedSyncRetried        // journal: a sync that failed is tried again and then believed
+	SuspectBelieved          // partition: behind a failed sync the page cache is believed
+	KilledTailBelieved       // journal: what a kill has left in the page cache is taken for synced
+	DirectoriesUnsynced      // log: no directory is ever synced
+	NoChecksumAtRecovery     // log: torn batches are believed
+	IndexOffByOne            // log: a read begins one index entry too far
+	RetentionOneMore         // log: retention takes one segment too many
+	ProducersForgotten       // partition: what producers have written is not learnt again from the log
+	DuplicateEarly           // partition: a repeated batch is acknowledged before the first one is durable
+	DuplicateRenumbered      // partition: a repeated batch is acknowledged with another offset
+	DuplicateAppended        // producers: a repeated batch is appended again
+	MarkEarly                // partition: the high watermark is published before the sync
+	DeletionForgotten        // disk: a moved log start is not written down
+	DeletionOneMore          // partition: DeleteRecords takes one record too many
+	WaitersForgotten         // partition: who waits for news is not told
+	FetchAboveMark           // door: a fetch reads up to the log's end
+	AnswersSwapped           // door: an answer overtakes another
+	EpochNotRaised           // image: a restarted node leads on in the old leader epoch
+	MetadataUnsynced         // controller: an entry counts as stored before it is durable
+	ImageEarly               // controller: an image is published before its entry is committed
+	IDsRepeated              // broker: a restarted node gives producer ids out again
 	end
 )
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -84,8 +85,8 @@ func checkUnknown(b record.Batch, verified bool) Verdict {
 
 // duplicate finds the batch among the last five (S21).
 func (p *producer) duplicate(b record.Batch) (Verdict, bool) {
-	if b.ProducerEpoch() != p.epoch {
-		return Verdict{}, false
+	if b.ProducerEpoch() != p.epoch || planted.Is(planted.DuplicateAppended) {
+		return Verdict{}, planted.Is(planted.DuplicateAppended)
 	}
 	first, last := b.BaseSequence(), lastSequence(b)
 	for _, old := range p.batches[:p.count] {
