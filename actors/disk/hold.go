@@ -1,0 +1,55 @@
+package disk
+
+import (
+	"github.com/troupe-broker/troupe/actors/disk/plan"
+)
+
+// hold sends partitions whose files are being synced for the checkpoint through the journal, or makes them wait where that
+// cannot be: one file must never be synced twice at the same time, because only one of the two would be told of an error.
+func (d *Disk) hold() {
+	r, room, any := &d.round, d.journal.Room()-d.round.reserved, false
+	for _, p := range r.parts {
+		if p.flushing == nil {
+			continue
+		}
+		if room -= p.bytes; p.must == plan.Either && room >= 0 {
+			p.must = plan.Journal
+			continue
+		}
+		p.held, any = true, true
+	}
+	if any {
+		d.withhold()
+	}
+}
+
+// withhold takes the commits of held partitions out of the round.
+func (d *Disk) withhold() {
+	r := &d.round
+	commits, owners, parts := r.commits[:0], r.owners[:0], r.parts[:0]
+	for i, m := range r.commits {
+		if r.owners[i].held {
+			d.held = append(d.held, m)
+		} else {
+			commits, owners = append(commits, m), append(owners, r.owners[i])
+		}
+	}
+	for _, p := range r.parts {
+		if !p.held {
+			parts = append(parts, p)
+		}
+	}
+	r.commits, r.owners, r.parts = commits, owners, parts
+}
+
+// release gives held commits back, in front of what has gathered since.
+func (d *Disk) release() {
+	if len(d.held) == 0 {
+		return
+	}
+	for _, m := range d.held {
+		d.of(m.Partition).held = false
+	}
+	d.gathering = append(d.held, d.gathering...)
+	d.held = nil
+}
