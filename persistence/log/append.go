@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -31,7 +32,7 @@ func (l *Log) Append(b record.Batch, now time.Time) error {
 		return fmt.Errorf("noting leader epoch %d of %s: %w", b.LeaderEpoch(), l.place.dir, err)
 	}
 	if err := l.write(b); err != nil {
-		if len(l.shape.epochs) != len(before) {
+		if l.shape.epochs.last() != before.last() {
 			l.reshape().epochs = before
 		}
 		return err
@@ -168,6 +169,13 @@ type dirty struct {
 	files []message.Syncer // others
 	dir   bool
 	above bool // and the directories above it
+}
+
+// add makes a file that is not the last one dirty.
+func (d *dirty) add(h *handle) {
+	if !slices.Contains(d.files, message.Syncer(h)) {
+		d.files = append(d.files, h)
+	}
 }
 
 // follow makes another file the last one.

@@ -107,10 +107,10 @@ func decodeEpochs(file []byte) (e epochs) {
 
 // notice writes down an epoch that begins.
 func (l *Log) notice(number int32, start int64) error {
-	e := l.shape.epochs.with(number, start)
-	if len(e) == len(l.shape.epochs) {
+	if number <= l.shape.epochs.last() {
 		return nil
 	}
+	e := l.shape.epochs.with(number, start)
 	if len(e) > 1 || l.history.file.Load() != nil { // a file that is there must not go stale
 		if err := l.saveEpochs(e); err != nil {
 			return err
@@ -130,7 +130,7 @@ func (l *Log) saveEpochs(e epochs) error {
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return err
 	}
-	l.dirty.files = append(l.dirty.files, &l.history)
+	l.dirty.add(&l.history)
 	return f.Truncate(int64(len(b)))
 }
 

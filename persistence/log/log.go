@@ -29,7 +29,8 @@ type Options struct {
 	RecoveryPoint int64
 	// LogStart is at least this.
 	LogStart int64
-	// CutAt, if not negative, cuts the log to this offset at most before anything else (a failed sync).
+	// CutAt, if not negative, cuts the log to this offset at most before anything else (a failed sync). What an earlier
+	// such cut has touched is dirty again: its sync may have failed too.
 	CutAt  int64
 	Config Config
 }
@@ -174,11 +175,11 @@ func (l *Log) saveSealed(seg *segment, sum *summary) error {
 	if len(sum.damaged) > 0 {
 		return nil
 	}
-	h := head{base: seg.base, next: sum.next, maxTime: sum.maxTime, covered: seg.size}
+	h := head{base: seg.base, next: sum.next, maxTime: sum.maxTime, covered: sum.size}
 	if err := saveIndex(seg, h, sum.entries); err != nil {
 		return err
 	}
-	seg.known.Store(&summary{next: sum.next, maxTime: sum.maxTime, count: sum.count})
+	seg.known.Store(&summary{next: sum.next, size: sum.size, maxTime: sum.maxTime, count: sum.count})
 	return nil
 }
 

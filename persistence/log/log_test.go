@@ -521,3 +521,40 @@ func TestSegments(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A crash may bring back what was cut at the end of a segment, when another was already begun behind it: it belongs to no
+// offset, so it is neither damage nor served, whoever looks.
+func TestACutThatIsUndoneIsNoDamage(t *testing.T) {
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1})
+	want := mustAppend(t, l, 10, 1)
+	mustAppend(t, l, 1, 1)
+	seg := l.last()
+	whole, err := seg.log.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := make([]byte, l.size)
+	if _, err := whole.ReadAt(stale, 0); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = mustOpen(t, Options{FS: fs, CutAt: 10, Config: small(100)})
+	want = append(want, mustAppend(t, l, 3, 2)...)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, fs, "00000000000000000000.log", stale)
+	l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 13})
+	if damaged, _, err := l.Verify(0, 13); err != nil || damaged != nil || r.Cut != 0 || r.Quarantine != nil {
+		t.Fatalf("%+v %v %v", r, damaged, err)
+	}
+	if err := l.Scan(0, func(record.Batch) bool { return true }); err != nil || !equal(contents(t, l), want) {
+		t.Fatalf("%d batches: %v", len(contents(t, l)), err)
+	}
+	if _, s, err := at(l.View(message.Bounds{}), 0); err != nil || s.Next != 10 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if list, err := l.Segments(); err != nil || list[0].Next != 10 || list[0].Damaged != nil {
+		t.Fatalf("%+v, %v", list, err)
+	}
+}

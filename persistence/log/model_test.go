@@ -146,6 +146,30 @@ func (m *model) pointAt(offset int64) int64 {
 	return min(offset, m.end)
 }
 
+// fail is a sync that fails, once or several times in a row: each time the log is cut to what is known to be durable, and
+// only when what that touched is synced is anything built upon it that counts.
+func (m *model) fail(t *rapid.T) {
+	var r Recovery
+	for again := true; again; again = rapid.Bool().Draw(t, "again") {
+		for range rapid.IntRange(0, 3).Draw(t, "unsynced") {
+			m.append(t)
+		}
+		m.log.Dirty()
+		if rapid.Bool().Draw(t, "close") {
+			if err := m.log.Close(); err != nil {
+				t.Fatalf("Close: %v", err)
+			}
+		}
+		m.log, r = mustOpen(t, Options{FS: m.fs, CutAt: m.synced, Config: m.config, RecoveryPoint: m.synced, LogStart: m.start})
+		if r.Quarantine != nil || m.log.End() != m.synced {
+			t.Fatalf("the log ends at %d and was synced to %d: %+v", m.log.End(), m.synced, r)
+		}
+		m.cut(m.synced)
+		m.forget()
+	}
+	mustSync(t, r.Dirty)
+}
+
 // crash loses what was not synced: what is recovered is a prefix, and at least what was synced. Recovering again, also
 // after another crash on the way, gives the same.
 func (m *model) crash(t *rapid.T) {
@@ -323,6 +347,7 @@ func TestModel(t *testing.T) {
 			"retain":      m.retain,
 			"reopen":      m.reopen,
 			"crash":       m.crash,
+			"fail":        m.fail,
 			"indexes": func(t *rapid.T) {
 				if err := m.log.SaveIndexes(); err != nil {
 					t.Fatalf("SaveIndexes: %v", err)

@@ -37,7 +37,7 @@ func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 	l.shape.rules = l.config.rules()
 	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, ceiling: math.MaxInt64, now: now}
 	if opts.CutAt >= 0 {
-		r.ceiling = opts.CutAt
+		r.ceiling, r.failed = opts.CutAt, true
 		r.point = min(r.point, opts.CutAt)
 	}
 	if err := r.run(opts.LogStart); err != nil {
@@ -51,6 +51,7 @@ type recovery struct {
 	log     *Log
 	point   int64 // what is invalid below is damage
 	ceiling int64 // what reaches above is cut
+	failed  bool  // a sync failed: nothing is clean because the page cache says so
 	now     time.Time
 
 	report  Recovery
@@ -60,6 +61,7 @@ type recovery struct {
 	damaged []message.Damaged // of the segment that holds the point
 	blocked bool              // and it reaches the end of the file
 	covered int64             // bytes that the index file of the segment speaks of
+	border  *segment          // it ends at the recovery point, perhaps because it was cut there
 }
 
 func (r *recovery) run(start int64) error {
@@ -169,6 +171,9 @@ func (r *recovery) load(found []*segment) error {
 	}
 	if err := r.loadEpochs(); err != nil {
 		return err
+	}
+	if first > 0 && found[first].base == r.point {
+		r.border = found[first-1]
 	}
 	l := r.log
 	l.next = found[first].base
@@ -398,9 +403,23 @@ func (r *recovery) drop(segments []*segment) error {
 // segment may have no durable name either.
 func (r *recovery) sum() {
 	l := r.log
-	if l.next > r.point || l.dirty.dir || l.dirty.files != nil {
-		l.dirty.last, l.dirty.above = true, true
+	if l.next > r.point || r.failed || l.dirty.dir || l.dirty.files != nil {
+		r.doubtAll()
 		r.report.Dirty = l.Dirty()
 	}
 	l.dirty.above = l.size == 0
+}
+
+// doubtAll makes everything dirty that the process before this one may have written and not synced.
+func (r *recovery) doubtAll() {
+	l := r.log
+	l.dirty.last, l.dirty.above = true, true
+	if r.border != nil {
+		l.dirty.add(&r.border.log)
+	}
+	for _, h := range []*handle{&l.history, &l.first} {
+		if h.file.Load() != nil {
+			l.dirty.add(h)
+		}
+	}
 }

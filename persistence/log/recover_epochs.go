@@ -40,11 +40,9 @@ func (r *recovery) agree(w *walker, segments []*segment) error {
 	if _, bad := err.(flaw); err != nil && !bad && err != io.EOF {
 		return err
 	}
-	if r.epochs = r.saved.cut(w.next + 1); err != nil {
-		r.epochs = r.saved.cut(w.next)
-	}
+	r.epochs = r.saved.cut(w.next) // one that begins with this very batch is taken with it, if that stays
 	switch {
-	case err == nil && r.epochs.last() == b.LeaderEpoch(), err != nil && r.epochs != nil:
+	case err == nil && r.saved.cut(w.next+1).last() == b.LeaderEpoch(), err != nil && r.epochs != nil:
 		return nil
 	case err == nil:
 		return r.gather(w.at, segments, b.LeaderEpoch())

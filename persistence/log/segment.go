@@ -27,6 +27,7 @@ type segment struct {
 // summary is what a sealed segment's index says, loaded at first need.
 type summary struct {
 	next    int64 // offset behind the last record
+	size    int64 // bytes up to there; what the file has behind them was cut, and a crash has brought it back
 	maxTime int64
 	count   int
 	entries []entry // nil: they are in the index file
@@ -69,7 +70,7 @@ func (s *segment) summary(r rules) (*summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := &summary{next: h.next, maxTime: h.maxTime, count: h.count, damaged: s.lost(h.next, r)}
+	sum := &summary{next: h.next, size: h.covered, maxTime: h.maxTime, count: h.count, damaged: s.lost(h.next, r)}
 	s.known.CompareAndSwap(nil, sum)
 	return s.known.Load(), nil
 }
@@ -103,7 +104,7 @@ func (s *segment) rebuild(r rules) (*summary, error) {
 		w.step(b)
 	}
 	sum.damaged = append(sum.damaged, s.lost(w.next, r)...)
-	sum.next, sum.maxTime, sum.entries, sum.count = w.next, k.maxTime, k.entries, len(k.entries)
+	sum.next, sum.size, sum.maxTime, sum.entries, sum.count = w.next, w.at, k.maxTime, k.entries, len(k.entries)
 	s.known.Store(sum)
 	return sum, nil
 }
@@ -141,7 +142,7 @@ func (s *segment) part(r rules) (part, error) {
 	if err != nil {
 		return part{segment: s}, err
 	}
-	p := part{segment: s, next: s.bound, maxTime: sum.maxTime, size: s.size, damaged: sum.damaged}
+	p := part{segment: s, next: s.bound, maxTime: sum.maxTime, size: sum.size, damaged: sum.damaged}
 	p.find = finder{base: s.base, entries: sum.entries, count: sum.count}
 	if sum.entries == nil && sum.count > 0 {
 		if p.find.file, err = s.index.open(); err != nil {

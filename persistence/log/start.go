@@ -64,6 +64,6 @@ func (l *Log) saveStart(base int64) error {
 		return err
 	}
 	l.firstBase = base
-	l.dirty.files = append(l.dirty.files, &l.first)
+	l.dirty.add(&l.first)
 	return nil
 }
