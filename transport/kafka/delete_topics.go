@@ -22,9 +22,7 @@ func onDeleteTopics(c stage.Context, r *Request, q *kmsg.DeleteTopicsRequest) {
 			}
 			resp.Topics = append(resp.Topics, topicDeleted(r, result))
 		}
-		for _, t := range twice {
-			resp.Topics = append(resp.Topics, t)
-		}
+		resp.Topics = append(resp.Topics, twice...)
 		r.Answer(c, resp)
 	})
 }
