@@ -12,7 +12,8 @@ import (
 // Parts are what a node's actors are made from, whatever stage they stand on.
 type Parts struct {
 	Config   *Config
-	Parallel int // files that are synced at a time; 0 is the disk's default, simulation wants 1
+	Spans    message.Spans // of traced requests; nil: nobody traces
+	Parallel int           // files that are synced at a time; 0 is the disk's default, simulation wants 1
 }
 
 // Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
@@ -24,6 +25,7 @@ func Raise(s stage.Stage, p Parts) {
 		FileBytes: l.Number("journal.file.bytes"),
 		Files:     int(l.Number("journal.files")),
 		Parallel:  p.Parallel,
+		Spans:     p.Spans,
 	}))
 	s.Spawn(message.ControllerAt(n), func() stage.Actor {
 		return controller.New(controller.Options{
@@ -38,7 +40,7 @@ func Raise(s stage.Stage, p Parts) {
 			Endpoints: p.Config.endpoints(),
 			Static:    p.Config.Values,
 			NewPartition: func(id message.PartitionID, l *message.Leadership) func() stage.Actor {
-				return partition.New(partition.Options{ID: id, Leadership: l})
+				return partition.New(partition.Options{ID: id, Leadership: l, Spans: p.Spans})
 			},
 		})
 	})

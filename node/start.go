@@ -61,7 +61,11 @@ func (n *Node) start() error {
 		return err
 	}
 	n.stage = stage.NewReal(stage.Options{Node: n.config.ID, FS: vfs.Cached(files, openFilesMax(l.Number("files.open.max"))), Log: n.log, Seed: seed()})
-	Raise(n.stage, Parts{Config: n.config})
+	parts := Parts{Config: n.config}
+	if n.traces != nil {
+		parts.Spans = n.traces.Within
+	}
+	Raise(n.stage, parts)
 	if err := n.openDoors(); err != nil {
 		return err
 	}

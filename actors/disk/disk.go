@@ -25,6 +25,7 @@ type Options struct {
 	GrowBytes  int64         // steps in which a new journal file grows: 1 MiB
 	Parallel   int           // files that are synced at a time: 16; 1 in simulation, where nothing is parallel
 	Interval   time.Duration // between checkpoints while anything changes: 60 s
+	Spans      message.Spans // of traced commits; nil: nobody traces
 }
 
 func (o Options) withDefaults() Options {
@@ -105,7 +106,7 @@ type (
 func New(o Options) func() stage.Actor {
 	o = o.withDefaults()
 	return func() stage.Actor {
-		return &Disk{o: o, plan: plan.New(o.Parallel), parts: map[message.PartitionID]*part{}}
+		return &Disk{o: o, plan: plan.New(o.Parallel), stats: stats{spans: o.Spans}, parts: map[message.PartitionID]*part{}}
 	}
 }
 
@@ -197,6 +198,7 @@ func (d *Disk) know(found []journal.Found) {
 		p.point, p.end, p.refs, p.since = f.Point, f.Point.Synced, f.Refs, f.First
 		if f.First > 0 {
 			p.last, p.bound, p.unproven = f.Last, true, f.Unproven
+			p.restart = f.Unproven && f.Point.Start > 0
 		}
 	}
 }
@@ -268,7 +270,10 @@ func (d *Disk) refuse(c stage.Context, m *message.Commit) {
 	c.Send(home(c, m.Partition), &message.Unsynced{Incarnation: m.Incarnation, Err: err})
 }
 
-var errClosed = errors.New("the data directory is being closed")
+var (
+	errClosed  = errors.New("the data directory is being closed")
+	errSuspect = errors.New("an earlier sync of this log failed")
+)
 
 // home is where a partition's replica lives.
 func home(c stage.Context, id message.PartitionID) message.Address {

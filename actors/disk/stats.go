@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -52,6 +53,7 @@ func (w *Ways) add(files int, bytes int64, took time.Duration) {
 type stats struct {
 	Stats
 	armed bool
+	spans message.Spans
 }
 
 const publishEvery = 500 * time.Millisecond
@@ -63,6 +65,11 @@ func (s *stats) journalled(bytes int64, took time.Duration) { s.Journal.add(0, b
 func (s *stats) round(r *round, now time.Time) {
 	s.Commits += uint64(len(r.commits))
 	s.RoundLatency.add(now.Sub(r.began))
+	for _, m := range r.commits {
+		if s.spans.Wants(m.Trace) {
+			s.spans(m.Trace, "commit", r.began, now)
+		}
+	}
 }
 
 // publishLater publishes soon; on an idle disk nothing wakes up for it.

@@ -31,6 +31,9 @@ func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append
 		p.appendFailed(c, from, err)
 		return
 	}
+	if spans := p.post.Spans; spans.Wants(m.Trace) {
+		spans(m.Trace, "append", now, c.Now())
+	}
 	p.producers.Append(b, now)
 	p.park(m.Acks, parked{end: b.NextOffset(), base: b.BaseOffset(), stamp: stamp, from: from})
 	p.appended(c, m)

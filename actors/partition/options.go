@@ -12,6 +12,7 @@ type Options struct {
 	ID         message.PartitionID
 	Disk       message.Address     // of the data directory that holds it; zero: the node's own
 	Leadership *message.Leadership // what the broker knows at the start
+	Spans      message.Spans       // of traced appends; nil: nobody traces
 }
 
 // New is how a stage makes the replica, and makes it again when it failed. What the broker said last about its leadership

@@ -51,11 +51,8 @@ func (t *Traces) Begin(name string, at time.Time) (traced message.Trace, end fun
 	return message.Trace{ID: own.TraceID(), Parent: own.SpanID()}, func(at time.Time) { span.End(trace.WithTimestamp(at)) }
 }
 
-// Within notes what was done for a request between two moments, as a span below the request's.
+// Within notes what was done for a request between two moments, as a span below the request's (message.Spans).
 func (t *Traces) Within(traced message.Trace, name string, from, to time.Time) {
-	if traced == (message.Trace{}) {
-		return
-	}
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: traced.ID, SpanID: traced.Parent, TraceFlags: trace.FlagsSampled, Remote: true})
 	_, span := t.tracer.Start(trace.ContextWithSpanContext(context.Background(), parent), name, trace.WithTimestamp(from))
 	span.End(trace.WithTimestamp(to))
