@@ -19,9 +19,11 @@ type History struct {
 	Damage bool
 
 	violation *Violation
+	failed    bool              // the disk has failed: what only the page cache has is not certain any more
 	batches   map[uint64]*Batch // by fingerprint
 	producers map[int64]string  // who was given an id
 	acked     int
+	onAck     func()
 	read      int
 }
 
@@ -91,6 +93,9 @@ func (h *History) NewProducer(client string, id int64) {
 	h.producers[id] = client
 }
 
+// OnAck, if set, is called when a batch is acknowledged.
+func (h *History) OnAck(do func()) { h.onAck = do }
+
 // PowerLoss notes that what was not synced may be gone: topics that only promise the page cache may have lost their end.
 func (h *History) PowerLoss() {
 	for _, t := range h.Topics {
@@ -98,6 +103,21 @@ func (h *History) PowerLoss() {
 			t.Loosen()
 		}
 	}
+}
+
+// Started notes that a node starts: what it leads it must lead in a newer epoch.
+func (h *History) Started() {
+	for _, t := range h.Topics {
+		for _, p := range t.Partitions {
+			p.before = p.epoch
+		}
+	}
+}
+
+// DiskFailed notes that the disk has refused something: partitions that only promise the page cache may lose their end.
+func (h *History) DiskFailed() {
+	h.failed = true
+	h.PowerLoss()
 }
 
 // Loosen forgets what is certain of a topic's records.
@@ -150,7 +170,7 @@ func (h *History) NewTopic(name string, partitions int) *Topic {
 // Grow notes that the topic has so many partitions.
 func (t *Topic) Grow(partitions int) {
 	for len(t.Partitions) < partitions {
-		t.Partitions = append(t.Partitions, &Partition{Topic: t, Index: int32(len(t.Partitions)), asked: -1})
+		t.Partitions = append(t.Partitions, &Partition{Topic: t, Index: int32(len(t.Partitions)), asked: -1, epoch: -1, before: -1})
 	}
 }
 
@@ -165,6 +185,7 @@ type Partition struct {
 	asked   int64    // the largest offset up to which records were asked to be deleted
 	deleted int64    // and acknowledged as deleted
 	epoch   int32    // the largest leader epoch that was told
+	before  int32    // what that was when a node started last
 }
 
 // place is a batch at an offset.
@@ -193,6 +214,9 @@ func (p *Partition) at(offset int64) *place {
 // Acked notes that a batch was acknowledged at an offset; -1 if the broker only said that it has it.
 func (h *History) Acked(b *Batch, base int64) {
 	h.acked++
+	if h.onAck != nil {
+		h.onAck()
+	}
 	if base < 0 {
 		return
 	}
@@ -216,7 +240,7 @@ func (h *History) settle(b *Batch, base int64) *place {
 		switch {
 		case old == nil:
 		case old.batch == b && old.base == base:
-			old.loose = false
+			old.loose = !h.certain(p)
 			return old
 		case old.loose:
 			p.forgetFrom(old.base)
@@ -225,12 +249,15 @@ func (h *History) settle(b *Batch, base int64) *place {
 			return nil
 		}
 	}
-	fresh := &place{batch: b, base: base}
+	fresh := &place{batch: b, base: base, loose: !h.certain(p)}
 	for o := base; o < base+int64(b.Count); o++ {
 		p.places[o] = fresh
 	}
 	return fresh
 }
+
+// certain says that what is acknowledged survives whatever may happen.
+func (h *History) certain(p *Partition) bool { return p.Topic.Fsync || !h.failed }
 
 func kept(old *place) *Invariant {
 	if old.acked {
@@ -278,6 +305,10 @@ func (p *Partition) Floor() Floor {
 
 // Marks notes a high watermark and a log start, either of them -1 if it was not told.
 func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
+	if !h.certain(p) {
+		p.high, p.start = max(high, 0), max(start, 0)
+		return
+	}
 	floor = Floor{High: min(floor.High, p.high), Start: min(floor.Start, max(p.start, p.deleted))} // a loss of power in between
 	if high >= 0 && high < floor.High {
 		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)

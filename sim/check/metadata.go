@@ -54,6 +54,6 @@ func (h *History) describedPartitions(e Expected, floors map[*Partition]Floor, d
 		return
 	}
 	for i, p := range e.Topic.Partitions[:e.Partitions] {
-		h.Epoch(p, floors[p].Epoch, d.Epochs[i])
+		h.Epoch(p, max(floors[p].Epoch, p.before+1), d.Epochs[i])
 	}
 }

@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/troupe-broker/troupe/persistence/vfs"
+)
+
+// Fault is something that goes wrong: at a time, or, where On is set, at a moment that the nemesis waits for from then on.
+type Fault struct {
+	Kind     FaultKind
+	AtMillis int
+	On       *Probe `json:",omitempty"`
+	// ForMillis is how long it lasts: a node is down, a disk is slow.
+	ForMillis int `json:",omitempty"`
+	// Times is how often: crashes of a crash loop, operations that fail.
+	Times int `json:",omitempty"`
+	// Amount is how much: milliseconds that a clock jumps, bytes that are left on a disk, times that it is slower.
+	Amount int `json:",omitempty"`
+	// Path says which files suffer.
+	Path string `json:",omitempty"`
+}
+
+// Probe is a moment: the Skip-and-first operation of a kind on a path, and some time behind it.
+type Probe struct {
+	Op     vfs.Op `json:",omitempty"` // empty: a client is told that a batch is durable
+	Path   string `json:",omitempty"` // a part of it
+	Skip   int    `json:",omitempty"`
+	Micros int    `json:",omitempty"`
+}
+
+// FaultKind is what goes wrong.
+type FaultKind string
+
+// The kinds. Power takes what was not synced, a kill does not.
+const (
+	Power     FaultKind = "power"
+	Kill      FaultKind = "kill"
+	PowerLoop FaultKind = "power-loop" // and again, in the midst of recovery
+	Restart   FaultKind = "restart"    // a clean shutdown
+	Pause     FaultKind = "pause"
+	Clock     FaultKind = "clock"
+	Cut       FaultKind = "cut" // every connection is reset
+
+	SyncError    FaultKind = "sync-error"
+	SyncDirError FaultKind = "sync-dir-error"
+	WriteError   FaultKind = "write-error"
+	ShortWrite   FaultKind = "short-write"
+	ReadError    FaultKind = "read-error"
+	Full         FaultKind = "full"
+	ReadOnly     FaultKind = "read-only"
+	Slow         FaultKind = "slow"
+	Hung         FaultKind = "hung"
+
+	Rot    FaultKind = "rot"    // of what is cold: a clean shutdown comes before it
+	Backup FaultKind = "backup" // the disk is as it was once
+)
+
+func (f Fault) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %d ms", f.Kind, f.AtMillis)
+	if f.On != nil {
+		fmt.Fprintf(&b, ", %d us after %s %s (%d more first)", f.On.Micros, f.On.Op, f.On.Path, f.On.Skip)
+	}
+	if f.Path != "" {
+		fmt.Fprintf(&b, ", of %s", f.Path)
+	}
+	if f.ForMillis > 0 {
+		fmt.Fprintf(&b, ", for %d ms", f.ForMillis)
+	}
+	if f.Times > 0 {
+		fmt.Fprintf(&b, ", %d times", f.Times)
+	}
+	if f.Amount != 0 {
+		fmt.Fprintf(&b, ", by %d", f.Amount)
+	}
+	return b.String()
+}
+
+// mixes are what goes wrong together in one world.
+var mixes = [][]FaultKind{
+	{},
+	{Power},
+	{Power, Kill, PowerLoop},
+	{Power, Kill, Restart, Pause, Clock, Cut},
+	{Kill, Power, SyncError, SyncDirError},
+	{Power, WriteError, ShortWrite, SyncError},
+	{Power, Full, ReadOnly, Slow, Hung},
+	{Cut, Pause, Slow},
+}
+
+// shares says how often each mix is drawn.
+var shares = []int{1, 5, 5, 3, 4, 3, 3, 1}
+
+func (s *Scenario) drawFaults(r *rand.Rand) {
+	mix := mixes[weighted(r, shares)]
+	if len(mix) == 0 {
+		return
+	}
+	for range 1 + r.IntN(4) {
+		s.Faults = append(s.Faults, s.drawFault(r, mix[r.IntN(len(mix))]))
+	}
+}
+
+func weighted(r *rand.Rand, shares []int) int {
+	sum := 0
+	for _, n := range shares {
+		sum += n
+	}
+	at := r.IntN(sum)
+	for i, n := range shares {
+		if at -= n; at < 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
+	f := Fault{Kind: kind, AtMillis: r.IntN(s.Millis), ForMillis: some(r, 1, 10, 50, 200)}
+	switch kind {
+	case Power, Kill, PowerLoop, SyncError, WriteError:
+		if r.IntN(3) > 0 {
+			f.On = drawProbe(r)
+		}
+	}
+	switch kind {
+	case PowerLoop:
+		f.Times = 1 + r.IntN(4)
+	case Clock:
+		f.Amount = some(r, -2000, -100, 100, 1000, 3000)
+	case SyncError, SyncDirError, WriteError, ShortWrite, ReadError:
+		f.Times = some(r, 1, 1, 2, 5)
+		f.Path = pick(r, "", "", "journal/", "topics/", "metadata/", ".log")
+	case Full:
+		f.Amount = some(r, 0, 1000, 20000)
+	case Slow:
+		f.Amount = some(r, 5, 50, 500)
+	case Hung:
+		f.Amount, f.ForMillis = 100_000, some(r, 50, 300)
+	case Rot:
+		f.Times = 1 + r.IntN(3)
+		f.Path = pick(r, ".log", ".index", "epochs", "producers.snapshot")
+	}
+	return f
+}
+
+// probes are moments at which a broker is in the middle of something.
+var probes = []Probe{
+	{},
+	{Op: vfs.OpSync, Path: "journal/"},
+	{Op: vfs.OpWrite, Path: "journal/"},
+	{Op: vfs.OpSync, Path: "topics/"},
+	{Op: vfs.OpWrite, Path: "topics/"},
+	{Op: vfs.OpSyncDir, Path: ""},
+	{Op: vfs.OpRename, Path: "checkpoint"},
+	{Op: vfs.OpRename, Path: "metadata/"},
+	{Op: vfs.OpRename, Path: "topics/"},
+	{Op: vfs.OpWrite, Path: "metadata/"},
+	{Op: vfs.OpTruncate, Path: ""},
+	{Op: vfs.OpRemove, Path: "topics/"},
+	{Op: vfs.OpCreate, Path: "topics/"},
+	{Op: vfs.OpCreate, Path: "journal/"},
+}
+
+func drawProbe(r *rand.Rand) *Probe {
+	p := probes[r.IntN(len(probes))]
+	p.Skip, p.Micros = some(r, 0, 0, 1, 3, 10), some(r, 0, 0, 1, 50, 1000)
+	return &p
+}

@@ -1,0 +1,142 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/sim/workload"
+)
+
+// Scenario is everything that is done in a world: it is data, so that it can be stored, shrunk and run again after the
+// seed that it was drawn from means something else.
+type Scenario struct {
+	Seed    uint64            // of the world: its scheduler, its disks, its clients
+	Broker  map[string]string // settings
+	Topics  []Topic
+	Clients []workload.Spec
+	Disk    Disk
+	Faults  []Fault `json:",omitempty"`
+	// Millis is how long the clients work, with the faults among them; then everybody has to be served.
+	Millis int
+	// Recoveries is how often the power goes at the end, with an audit behind each.
+	Recoveries int
+}
+
+// Topic is a topic that is there from the start.
+type Topic struct {
+	Partitions int
+	Configs    map[string]string
+}
+
+// Disk says what the disks are like.
+type Disk struct {
+	// Slow is how many times as long it takes as actors expect.
+	Slow float64
+	// FullAtSync: a full disk is noticed when it is synced.
+	FullAtSync bool `json:",omitempty"`
+}
+
+// Draw makes the scenario of a seed. Every concern has a random stream of its own, so that a change of one does not
+// shift the others.
+func Draw(seed uint64) *Scenario {
+	s := &Scenario{Seed: seed, Broker: map[string]string{}}
+	s.drawBroker(stream(seed, "broker"))
+	s.drawTopics(stream(seed, "topics"))
+	s.drawClients(stream(seed, "clients"))
+	s.drawFaults(stream(seed, "faults"))
+	s.drawDisk(stream(seed, "disk"))
+	return s
+}
+
+func stream(seed uint64, name string) *rand.Rand { return stage.Stream(seed, "scenario/"+name) }
+
+// fixed are settings that the world needs as they are, or that would cost seeds time and find nothing.
+var fixed = map[string]bool{"num.partitions": true, "log.retention.check.interval.ms": true}
+
+// drawBroker takes of each setting its default, or now and then one of the values that the table has for the simulator.
+func (s *Scenario) drawBroker(r *rand.Rand) {
+	s.Broker["log.retention.check.interval.ms"] = pick(r, "100", "300", "1000")
+	s.Broker["log.initial.task.delay.ms"] = pick(r, "10", "100")
+	s.Broker["journal.file.bytes"] = pick(r, "65536", "65536", "131072", "1048576")
+	for _, one := range setting.All(setting.OfBroker) {
+		if len(one.Sim) == 0 || fixed[one.Name] || s.Broker[one.Name] != "" {
+			continue
+		}
+		if r.IntN(2) == 0 {
+			s.Broker[one.Name] = pick(r, one.Sim...)
+		}
+	}
+}
+
+func pick(r *rand.Rand, values ...string) string { return values[r.IntN(len(values))] }
+
+// some is one of the numbers.
+func some(r *rand.Rand, numbers ...int) int { return numbers[r.IntN(len(numbers))] }
+
+func (s *Scenario) drawTopics(r *rand.Rand) {
+	for range some(r, 1, 1, 2, 3) {
+		t := Topic{Partitions: some(r, 1, 1, 2, 3, 6), Configs: map[string]string{}}
+		for _, one := range setting.All(setting.OfTopic) {
+			if len(one.Sim) > 0 && r.IntN(4) == 0 {
+				t.Configs[one.Name] = pick(r, one.Sim...)
+			}
+		}
+		if r.IntN(2) == 0 {
+			t.Configs["segment.bytes"] = pick(r, "1024", "2048", "4096")
+		}
+		s.Topics = append(s.Topics, t)
+	}
+}
+
+func (s *Scenario) drawClients(r *rand.Rand) {
+	s.Millis = some(r, 300, 600, 1000, 2000)
+	for i := range some(r, 1, 1, 2, 3) {
+		s.Clients = append(s.Clients, s.drawProducer(r, i))
+	}
+	for i := range some(r, 1, 1, 2) {
+		s.Clients = append(s.Clients, s.drawConsumer(r, i))
+	}
+	if r.IntN(2) == 0 {
+		s.Clients = append(s.Clients, workload.Spec{Name: "admin", Kind: workload.Governing, PaceMillis: some(r, 10, 40, 100), PatienceMillis: some(r, 200, 1000)})
+	}
+	if r.IntN(8) == 0 {
+		s.Clients = append(s.Clients, workload.Spec{Name: "hostile", Kind: workload.Attacking, PaceMillis: 50})
+	}
+}
+
+func (s *Scenario) drawProducer(r *rand.Rand, i int) workload.Spec {
+	p := workload.Spec{Name: fmt.Sprintf("producer-%d", i), Kind: workload.Producing, Topic: r.IntN(len(s.Topics)),
+		Acks: -1, Idempotent: r.IntN(3) > 0, InFlight: 1 + r.IntN(5), Records: some(r, 1, 3, 10), Bytes: some(r, 1, 20, 60),
+		PaceMillis: some(r, 2, 5, 20), PatienceMillis: some(r, 100, 300, 1000), Version: int16(some(r, 3, 7, 9, 11, 12, 13))}
+	if r.IntN(6) == 0 {
+		p.Codec = uint8(some(r, 1, 2, 3))
+	}
+	if !p.Idempotent {
+		p.Acks = int16(some(r, -1, 1, 1, 0))
+	}
+	p.Lanes = s.drawLanes(r, p.Topic)
+	return p
+}
+
+func (s *Scenario) drawLanes(r *rand.Rand, topic int) []int {
+	all := r.Perm(s.Topics[topic].Partitions)
+	return all[:1+r.IntN(len(all))]
+}
+
+func (s *Scenario) drawConsumer(r *rand.Rand, i int) workload.Spec {
+	c := workload.Spec{Name: fmt.Sprintf("consumer-%d", i), Kind: workload.Consuming, Topic: r.IntN(len(s.Topics)),
+		PaceMillis: some(r, 1, 5, 20), PatienceMillis: some(r, 200, 1000), WaitMillis: some(r, 0, 10, 100, 500, 30000),
+		MinBytes: some(r, 1, 1, 1, 200), MaxBytes: some(r, 100, 1000, 1<<20), Session: r.IntN(2) == 0, Version: int16(some(r, 4, 7, 11, 12, 13, 16))}
+	if c.WaitMillis == 30000 {
+		c.MinBytes = 1 // or it waits for ever
+	}
+	c.Lanes = s.drawLanes(r, c.Topic)
+	return c
+}
+
+func (s *Scenario) drawDisk(r *rand.Rand) {
+	s.Disk = Disk{Slow: []float64{0.1, 0.5, 1, 1, 5}[r.IntN(5)], FullAtSync: r.IntN(3) == 0}
+	s.Recoveries = some(r, 0, 0, 1, 2)
+}
