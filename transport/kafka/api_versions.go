@@ -29,12 +29,13 @@ func onApiVersions(c stage.Context, r *Request, q *kmsg.ApiVersionsRequest) {
 		resp.ApiKeys = append(resp.ApiKeys, advertised(row))
 	}
 	resp.FinalizedFeaturesEpoch = r.Image.Index
-	for _, f := range r.Image.Features() {
-		min := int16(0)
-		if r.Version < 4 && min == 0 {
-			min = 1 // parsers of v3 refuse 0 (KAFKA-17011)
+	for _, f := range message.SupportedFeatures() {
+		if r.Version < 4 && f.Min == 0 {
+			continue // older clients cannot read a level of 0 (KAFKA-17492)
 		}
-		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{Name: f.Name, MinVersion: min, MaxVersion: f.Level})
+		resp.SupportedFeatures = append(resp.SupportedFeatures, kmsg.ApiVersionsResponseSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: f.Max})
+	}
+	for _, f := range r.Image.Features() {
 		resp.FinalizedFeatures = append(resp.FinalizedFeatures, kmsg.ApiVersionsResponseFinalizedFeature{Name: f.Name, MaxVersionLevel: f.Level, MinVersionLevel: f.Level})
 	}
 	r.Answer(c, resp)

@@ -58,10 +58,10 @@ func onFetch(c stage.Context, r *Request) {
 		return
 	}
 	if tracer := r.conn.opts.Tracer; tracer != nil {
-		_, f.traced = tracer.Begin("fetch", c.Now())
+		_, f.traced = tracer.Begin("Fetch", c.Now())
 	}
 	for p := range f.session.Queue {
-		if !f.full && f.bytes >= f.maxBytes {
+		if !f.full && f.bytes > 0 && f.bytes >= f.maxBytes {
 			break
 		}
 		f.visit(c, p)

@@ -59,7 +59,7 @@ type producedPart struct {
 func onProduce(c stage.Context, r *Request) {
 	p := readProduce(r)
 	if tracer := r.conn.opts.Tracer; tracer != nil {
-		p.trace, p.traced = tracer.Begin("produce", c.Now())
+		p.trace, p.traced = tracer.Begin("Produce", c.Now())
 	}
 	r.conn.unsettled++
 	p.begin(c)

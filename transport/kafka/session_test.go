@@ -185,3 +185,14 @@ func TestAnEvictedSessionIsGone(t *testing.T) {
 		t.Errorf("%d slots are taken when the connection is gone", n)
 	}
 }
+
+// S31 holds in a session too: without room for anything there is still one batch.
+func TestOneBatchFitsInASession(t *testing.T) {
+	h := library(t, 2, func(int) *log { return newLog(1) })
+	id := h.begin(0, 1)
+	q := inSession(fetchOf(0, 1, "t"), id, 1)
+	q.MaxBytes = 0
+	if r := call(h, q, kmsg.NewPtrFetchResponse(), 12); len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 || len(r.Topics[0].Partitions[0].RecordBatches) == 0 {
+		t.Errorf("the answer is %+v", r.Topics)
+	}
+}
