@@ -19,6 +19,7 @@ type Config struct {
 	Data      string // the data directory
 	Listeners []Listener
 	HTTP      string // address of metrics and health; empty: none
+	Profile   bool   // serve /debug/pprof there
 	// Notes are what the operator should know of what was given and is not heeded, a sentence each.
 	Notes []string
 }
@@ -37,7 +38,7 @@ func NewConfig(given map[string]string) (*Config, error) {
 		return nil, fmt.Errorf("broker.id=%d: give the broker a number of its own, 0 or more", c.ID)
 	}
 	c.Rack = l.Text("broker.rack")
-	c.HTTP = l.Text("http.listener")
+	c.HTTP, c.Profile = l.Text("http.listener"), l.Bool("http.profile")
 	if err := c.refuseMissing(l); err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (n *Node) openDoors() error {
 	n.counters = http.NewCounters(func(key int16) string { return kmsg.NameForKey(key) })
 	if n.config.HTTP != "" {
 		var err error
-		if n.http, err = http.Listen(n.config.HTTP, n.registry()); err != nil {
+		if n.http, err = http.Listen(n.config.HTTP, n.registry(), n.config.Profile); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,7 +27,8 @@ type Server struct {
 }
 
 // Listen opens the address, "host:port" with port 0 for a free one, and answers at once: /readyz with 503 until Ready.
-func Listen(address string, metrics prometheus.Gatherer) (*Server, error) {
+// With profile, /debug/pprof shows where the process spends its time and memory.
+func Listen(address string, metrics prometheus.Gatherer, profile bool) (*Server, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("http.listener=%s: another process listens there: stop it, or choose another address with --http", address)
@@ -39,6 +41,11 @@ func Listen(address string, metrics prometheus.Gatherer) (*Server, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", s.readyz)
+	if profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16}
 	go s.server.Serve(l)
 	return s, nil

@@ -28,7 +28,7 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 	counters := NewCounters(func(int16) string { return "Produce" })
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(counters)
-	s, err := Listen("127.0.0.1:0", registry)
+	s, err := Listen("127.0.0.1:0", registry, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +61,12 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 }
 
 func TestPortInUseIsToldWithTheRemedy(t *testing.T) {
-	s, err := Listen("127.0.0.1:0", prometheus.NewRegistry())
+	s, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := Listen(s.Address(), prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), "--http") {
+	if _, err := Listen(s.Address(), prometheus.NewRegistry(), false); err == nil || !strings.Contains(err.Error(), "--http") {
 		t.Errorf("%v", err)
 	}
 }

@@ -19,6 +19,8 @@ var brokerOwn = []Setting{
 		Sim:      []string{"2", "3"}},
 	{Name: "http.listener", Type: String, Default: ":9644", Ours: true,
 		Sentence: "The address of /metrics, /healthz and /readyz; empty switches them off."},
+	{Name: "http.profile", Type: Boolean, Default: "false", Ours: true,
+		Sentence: "Serve /debug/pprof beside the metrics: where the process spends its time and memory."},
 	{Name: "otel.endpoint", Type: String, Default: "", Ours: true,
 		Sentence: "Where OpenTelemetry traces go over OTLP/HTTP, like http://localhost:4318; empty records none."},
 	{Name: "otel.sample.ratio", Type: Double, Default: "0.01", Min: 0, MinSet: true, Max: 1, MaxSet: true, Ours: true,
