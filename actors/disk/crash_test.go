@@ -28,7 +28,8 @@ type replica struct {
 	sent   []int   // index of the state of every commit that was not answered
 	acked  int     // index of the last state that was Synced, of this incarnation's
 	down   bool    // told Unsynced
-	cut    bool    // truncated, and not answered: what a crash leaves then is not the disk's to promise
+	dirty  bool    // it was cut, and no commit has named the file since
+	cut    int64   // the log is to be cut to it once that is Synced; -1 if not
 }
 
 // state is what a log holds.
@@ -79,9 +80,15 @@ type folder struct {
 
 func (f folder) Sync() error { return f.files.SyncDir(f.path) }
 
+// tester is a *rapid.T or a *testing.T.
+type tester interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is one disk actor, its file system and some replicas.
 type world struct {
-	t        *rapid.T
+	t        tester
 	files    *vfs.MemoryFS
 	chance   *rand.Rand
 	bench    *bench
@@ -94,11 +101,7 @@ var small = Options{FileBytes: 8 * 4096, Files: 3, GrowBytes: 4096, Parallel: 2}
 // No acknowledged state is lost by a crash, whichever way it became durable and whatever failed meanwhile.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{t: t, chance: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), files: vfs.Memory(vfs.MemoryOptions{})}
-		for i := range 3 {
-			w.replicas = append(w.replicas, &replica{id: message.PartitionID{Topic: message.TopicID{9}, Index: int32(i)}, path: fmt.Sprintf("log%d", i)})
-		}
-		w.boot()
+		w := newWorld(t, rapid.Uint64().Draw(t, "seed"))
 		one := func(t *rapid.T) *replica { return rapid.SampledFrom(w.replicas).Draw(t, "replica") }
 		t.Repeat(map[string]func(*rapid.T){
 			"append":   func(t *rapid.T) { w.append(one(t), rapid.IntRange(0, 3000).Draw(t, "size"), true) },
@@ -120,6 +123,15 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		})
 		w.crash(w.files.Crash(w.chance))
 	})
+}
+
+func newWorld(t tester, seed uint64) *world {
+	w := &world{t: t, chance: rand.New(rand.NewPCG(seed, 0)), files: vfs.Memory(vfs.MemoryOptions{})}
+	for i := range 3 {
+		w.replicas = append(w.replicas, &replica{id: message.PartitionID{Topic: message.TopicID{9}, Index: int32(i)}, path: fmt.Sprintf("log%d", i), cut: -1})
+	}
+	w.boot()
+	return w
 }
 
 func (w *world) boot() {
@@ -151,10 +163,12 @@ func (w *world) receive(r *replica, m any) {
 	switch m := m.(type) {
 	case *message.Synced:
 		if m.Incarnation == r.incarnation && !r.down {
-			r.cut = r.cut && m.Commits < len(r.sent)
 			r.acked = r.sent[m.Commits-1]
 			r.sent = r.sent[m.Commits:]
-			if r.states[r.acked].end != m.End {
+			switch {
+			case r.cut >= 0:
+				w.cut(r)
+			case r.states[r.acked].end != m.End:
 				w.t.Fatalf("%s: synced to %d, the commit ended at %d", r.path, m.End, r.states[r.acked].end)
 			}
 		}
@@ -177,7 +191,7 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	if m.Suspect && r.end() > m.RecoveryPoint {
 		r.log = r.log[:m.RecoveryPoint]
 	}
-	if r.end() < m.RecoveryPoint && !r.cut {
+	if r.end() < m.RecoveryPoint {
 		w.t.Fatalf("%s: the log ends at %d, below the recovery point %d", r.path, r.end(), m.RecoveryPoint)
 	}
 	r.start = m.LogStart
@@ -187,7 +201,7 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	w.check(r)
 	r.incarnation++
 	r.epoch++
-	r.down = false
+	r.down, r.cut = false, -1
 	r.states, r.acked, r.sent = r.states[min(r.acked, len(r.states)):], 0, nil
 	r.note()
 	w.rewrite(r)
@@ -241,7 +255,7 @@ func (w *world) openFile(r *replica) {
 }
 
 // readLog is the longest valid prefix.
-func readLog(t *rapid.T, f vfs.File) (log []record.Batch) {
+func readLog(t tester, f vfs.File) (log []record.Batch) {
 	size, err := f.Size()
 	if err != nil {
 		t.Fatal(err)
@@ -282,11 +296,12 @@ func (w *world) rewrite(r *replica) {
 func (w *world) commit(r *replica, m *message.Commit) {
 	m.Partition, m.Incarnation, m.LeaderEpoch = r.id, r.incarnation, r.epoch
 	r.sent = append(r.sent, len(r.states)-1)
+	r.dirty = r.dirty && m.Files == nil
 	w.bench.tell(message.PartitionAt(1, r.id), m)
 }
 
 func (w *world) append(r *replica, size int, journal bool) {
-	if r.down {
+	if r.down || r.cut >= 0 {
 		return
 	}
 	b := makeBatch(r.end(), r.epoch, size, byte(w.chance.Uint32()))
@@ -303,34 +318,45 @@ func (w *world) append(r *replica, size int, journal bool) {
 }
 
 func (w *world) moveStart(r *replica) {
-	if r.down || r.start >= r.end() {
+	if r.down || r.cut >= 0 || r.start >= r.end() {
 		return
 	}
 	r.start++
 	r.note()
-	w.commit(r, &message.Commit{Base: r.start, End: r.end(), StartAt: true})
+	m := &message.Commit{Base: r.start, End: r.end(), StartAt: true}
+	if r.dirty {
+		m.Files = []message.Syncer{r.file}
+	}
+	w.commit(r, m)
 }
 
-// truncate cuts the log when nothing of it is in flight, and lets the disk finish: what a crash in between leaves is not
-// the disk's to promise.
+// truncate announces a cut when nothing of the log is in flight. Until the first commit behind it is answered, the log may
+// be found as it was or cut.
 func (w *world) truncate(r *replica, by int64) {
 	w.calm()
 	if r.down || by == 0 || r.end()-by < r.start {
 		return
 	}
-	r.log = r.log[:r.end()-by]
-	r.epoch++
-	r.cut = true
-	if err := r.file.Truncate(r.size()); err != nil {
-		w.t.Fatal(err)
-	}
 	if len(r.sent) > 0 {
 		w.t.Fatalf("%s: %d commits were never answered", r.path, len(r.sent))
 	}
+	r.cut = r.end() - by
 	r.states, r.acked = r.states[r.acked:], 0
-	r.note()
-	w.commit(r, &message.Commit{Base: r.end(), End: r.end(), Truncate: true, Files: []message.Syncer{r.file}})
-	w.calm()
+	w.commit(r, &message.Commit{Base: r.cut, End: r.cut, Truncate: true})
+	r.sent[0] = r.acked // an earlier cut that nothing was committed upon may still be undone
+	r.states = append(r.states, state{describe(r.log[:r.cut]), r.cut, r.start})
+}
+
+// cut cuts the log, which a crash may undo as long as nothing is appended.
+func (w *world) cut(r *replica) {
+	r.log, r.cut, r.dirty = r.log[:r.cut], -1, true
+	r.epoch++
+	if err := r.file.Truncate(r.size()); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.chance.IntN(2) == 0 {
+		w.commit(r, &message.Commit{Base: r.end(), End: r.end(), Files: []message.Syncer{r.file}})
+	}
 }
 
 // calm lets everything happen that does not wait for a timer.

@@ -24,6 +24,11 @@ func (d *Disk) choose(now time.Time) {
 // lay lays out what is written to the journal and what is synced.
 func (d *Disk) lay() {
 	d.layMarkers()
+	for _, p := range d.round.parts {
+		if p.restart {
+			d.entry(p, journal.Entry{Kind: journal.StartAt, Partition: p.point.Partition, Offset: p.point.Start})
+		}
+	}
 	for i, m := range d.round.commits {
 		d.layCommit(d.round.owners[i], m)
 	}
@@ -88,7 +93,7 @@ func (d *Disk) unmark(p *part) {
 
 func (d *Disk) layCommit(p *part, m *message.Commit) {
 	e := journal.Entry{Partition: m.Partition, Epoch: m.LeaderEpoch}
-	if m.Truncate && p.way == plan.Journal {
+	if m.Truncate { // before the files are cut, or a crash between the two would leave a gap below what is in the journal
 		e.Kind, e.Offset = journal.Truncate, m.End
 		d.entry(p, e)
 		p.bound = true
@@ -120,9 +125,9 @@ func (d *Disk) laySync(p *part) {
 			r.files = append(r.files, f)
 		}
 	}
-	// An entry that is still in the journal would, replayed, contradict what a truncation has made of the files, and a
-	// checkpoint may promise more than is left: the journal must know before anybody is told.
-	if p.bound || p.cut >= 0 {
+	// An entry that is still in the journal would, replayed, contradict the files: the journal must know that they are
+	// newer before anybody is told.
+	if p.bound {
 		p.marks, r.marking = true, true
 	}
 }

@@ -24,6 +24,7 @@ type part struct {
 	last     uint64        // the last round that was given entries of it, also if that failed
 	bound    bool          // its entries may contradict its files: synced directly it needs a marker behind them
 	unproven bool          // what it had in the journal at the start may never have been synced: its files must be
+	restart  bool          // so may have been its start, which no file holds: it is written once more
 	unmarked bool          // its files were synced, and the journal does not know yet
 	queued   bool          // in Disk.unmarked
 
@@ -75,18 +76,13 @@ func (p *part) add(m *message.Commit) {
 	p.commits++
 	p.roundEnd = m.End
 	switch {
-	case m.Truncate:
-		p.bytes += journal.EntryBytes(0)
-		if p.cut < 0 || m.End < p.cut {
-			p.cut = m.End
-		}
 	case m.Batch != nil:
 		p.bytes += journal.EntryBytes(len(m.Batch))
-	case len(m.Files) > 0 || !m.StartAt:
+	case len(m.Files) > 0 || !m.StartAt && !m.Truncate:
 		p.must = plan.Direct
 	}
-	if !m.Truncate && m.End < p.point.Synced { // it recovered from a truncation that nobody was told of
-		p.cut, p.point.Synced, p.must = m.End, m.End, plan.Direct
+	if m.Truncate && (p.cut < 0 || m.End < p.cut) {
+		p.cut = m.End
 	}
 	if m.StartAt {
 		p.start = max(p.start, m.Base)

@@ -83,6 +83,7 @@ func (d *Disk) suspectRead(c stage.Context, m *suspectRead) {
 	d.round.running = false
 	m.part.suspect = m.reply.Err != nil
 	m.part.refs = m.found.Refs
+	m.part.point.Start = max(m.part.point.Start, m.found.Start) // of a round whose other half has failed
 	c.Answer(m.to, m.reply)
 	d.start(c)
 }

@@ -58,10 +58,6 @@ func (d *Disk) commit(c stage.Context, m *message.Commit) {
 		d.refuse(c, m)
 		return
 	}
-	if m.Truncate { // from now on no more than this is known to be whole
-		p := d.of(m.Partition)
-		p.point.Synced, p.flushed = min(p.point.Synced, m.End), min(p.flushed, m.End)
-	}
 	if planted.Is(planted.AckBeforeSync) {
 		c.Send(home(c, m.Partition), &message.Synced{Incarnation: m.Incarnation, End: m.End, Commits: 1})
 	}
@@ -109,8 +105,12 @@ func (d *Disk) join(c stage.Context) {
 	for _, m := range d.spare {
 		p := d.of(m.Partition)
 		switch {
-		case p.suspect, p.dead != 0 && p.dead == m.Incarnation:
+		case p.dead != 0 && p.dead == m.Incarnation:
 			continue // it has been told
+		case p.suspect: // it started again before that, and does not know
+			p.dead = m.Incarnation
+			c.Send(home(c, m.Partition), &message.Unsynced{Incarnation: m.Incarnation, Err: errSuspect})
+			continue
 		case p.held:
 			d.held = append(d.held, m)
 			continue
@@ -118,13 +118,16 @@ func (d *Disk) join(c stage.Context) {
 		if p.round != r.number {
 			p.join(r.number)
 			r.parts = append(r.parts, p)
+			if p.restart {
+				r.reserved += journal.EntryBytes(0)
+			}
 			if p.to.IsZero() {
 				p.to = home(c, m.Partition)
 			}
 		}
 		p.add(m)
 		r.commits, r.owners = append(r.commits, m), append(r.owners, p)
-		if m.StartAt {
+		if m.StartAt || m.Truncate {
 			r.reserved += journal.EntryBytes(0)
 		}
 	}
@@ -157,7 +160,10 @@ func (d *Disk) finishPart(c stage.Context, p *part) {
 		return
 	}
 	p.point.Start = p.start
-	p.end = p.roundEnd
+	if p.cut >= 0 { // from now on no more than this is known to be whole
+		p.point.Synced, p.flushed = min(p.point.Synced, p.cut), min(p.flushed, p.cut)
+	}
+	p.end, p.restart = p.roundEnd, false
 	if p.way == plan.Direct {
 		p.synced()
 		d.checkpoint.direct += p.bytes

@@ -43,13 +43,17 @@ type Replayed struct {
 // to where the sender's log is durable. Batch is not looked at any more once a Synced or Unsynced covers it.
 //
 // A Commit with neither Batch nor Truncate has no bytes for the journal: its Files are synced directly.
+//
+// A truncation is written ahead: Truncate goes to the disk before the log is cut, which happens when it is Synced; the
+// files of the cut are those of the next Commit. To cut first and tell then is safe only where nothing above End was ever durable:
+// a crash in between would leave a log that ends below what is known to be on disk, and that looks like damage.
 type Commit struct {
 	Partition   PartitionID
 	Incarnation uint64 // of the replica: an answer to an earlier incarnation is ignored
 	LeaderEpoch int32
 	Base, End   int64 // offsets: what is appended starts at Base, the log ends at End afterwards
 	Batch       []byte
-	Truncate    bool     // the log was cut to End: durable before anything that is appended after it
+	Truncate    bool     // the log is about to be cut to End
 	StartAt     bool     // the log start was moved to Base
 	Files       []Syncer // every file and directory that this append dirtied
 	Trace       Trace
