@@ -49,6 +49,7 @@ type cell struct {
 	link  *cell       // in the queue of ready cells
 	on    *worker     // that runs it, on the real stage
 	clock *time.Timer // its alarm, on the real stage
+	busy  int64       // until when it waits for the disk, on a simulated stage
 }
 
 // wait is something that is to come.

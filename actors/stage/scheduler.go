@@ -143,7 +143,11 @@ func (s *Scheduler) run() {
 	s.ready = s.ready[:last]
 	s.foretell(c)
 	s.now += int64(s.StepCost)
-	if c.run(1) && !c.house.dead {
+	more := c.run(1)
+	if waited := c.house.driver.(*puppeteer).waited(); waited > 0 {
+		c.busy = s.now + int64(waited)
+	}
+	if more && !c.house.dead {
 		s.enqueue(c)
 	}
 }
@@ -191,12 +195,23 @@ func (s *Scheduler) kindOf(msg any) uint64 {
 	return h
 }
 
+// enqueue makes a cell ready: now, or when its node goes on, or when the disk lets it.
 func (s *Scheduler) enqueue(c *cell) {
-	if d := c.house.driver.(*puppeteer); d.paused {
+	d := c.house.driver.(*puppeteer)
+	switch {
+	case d.paused:
 		d.held = append(d.held, c)
-		return
+	case c.busy > s.now:
+		s.at(c.busy, event{fire: func() { s.rejoin(c) }})
+	default:
+		s.ready = append(s.ready, c)
 	}
-	s.ready = append(s.ready, c)
+}
+
+func (s *Scheduler) rejoin(c *cell) {
+	if !c.house.dead {
+		s.enqueue(c)
+	}
 }
 
 // drop forgets the ready cells of a house.

@@ -64,6 +64,10 @@ func (s *Simulated) SetClock(ahead time.Duration) { s.driver.ahead = ahead }
 // Slow makes the node's offloaded work take that many times as long, 1 by default.
 func (s *Simulated) Slow(factor float64) { s.driver.slow = factor }
 
+// SetDelay says who knows how long the disk makes callers wait: ask is called after every message and every piece of
+// offloaded work, and its actor goes on, or its result comes, that much later.
+func (s *Simulated) SetDelay(ask func() time.Duration) { s.driver.delay = ask }
+
 // Actors are the addresses of those who live on the stage, in the order they were spawned.
 func (s *Simulated) Actors() []message.Address { return s.house.actors() }
 
@@ -72,6 +76,8 @@ type puppeteer struct {
 	*Scheduler
 	ahead  time.Duration
 	slow   float64
+	delay  func() time.Duration
+	owed   time.Duration // taken from delay, and not yet waited
 	paused bool
 	held   []*cell // ready, but paused
 
@@ -122,13 +128,31 @@ func (d *puppeteer) begin(w chore, took time.Duration, late bool) {
 	if late {
 		d.After(took, func() {
 			if !w.cell.house.dead {
-				d.finish(w.cell, attempt(w.id, w.work))
+				d.conclude(w, 0)
 			}
 		})
 		return
 	}
+	d.conclude(w, took)
+}
+
+// conclude does the work and delivers its result when it took that long, and as long as the disk made it wait.
+func (d *puppeteer) conclude(w chore, took time.Duration) {
+	before := d.waited() // is the caller's own
 	result := attempt(w.id, w.work)
+	took += d.waited()
+	d.owed += before
 	d.After(took, func() { d.finish(w.cell, result) })
+}
+
+// waited is how long the disk has made its callers wait since the last call.
+func (d *puppeteer) waited() time.Duration {
+	waited := d.owed
+	d.owed = 0
+	if d.delay != nil {
+		waited += d.delay()
+	}
+	return waited
 }
 
 // finish posts a result and makes room for the next piece of work.

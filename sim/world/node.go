@@ -1,0 +1,254 @@
+package world
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/node"
+	"github.com/troupe-broker/troupe/persistence/vfs"
+	"github.com/troupe-broker/troupe/transport/kafka"
+)
+
+// Node is one broker of a world: a disk that outlives crashes, and the incarnation that runs on it, if there is one.
+type Node struct {
+	ID message.NodeID
+	// Disk is the disk as it is now. A crash replaces it.
+	Disk *vfs.MemoryFS
+	// Stage is the incarnation that runs; nil while the node is down.
+	Stage *stage.Simulated
+	// Incarnation numbers the starts, from 1 on.
+	Incarnation uint64
+
+	world   *World
+	config  *node.Config
+	serving bool
+	paused  bool
+	ahead   time.Duration
+	slow    float64
+}
+
+// filesOpenMax is how many files a simulated node keeps open unless files.open.max says otherwise: few, so that they are
+// closed and opened again in the midst of things.
+const filesOpenMax = 24
+
+// Add makes a node that is down. settings are a broker's; what names it is filled in. disk must take its chance from a
+// stream of the world.
+func (w *World) Add(id message.NodeID, settings map[string]string, disk vfs.MemoryOptions) (*Node, error) {
+	given := maps.Clone(settings)
+	if given == nil {
+		given = map[string]string{}
+	}
+	given["node.id"] = strconv.Itoa(int(id))
+	given["listeners"] = "PLAINTEXT://127.0.0.1:9092"
+	config, err := node.NewConfig(given)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{ID: id, Disk: vfs.Memory(disk), world: w, config: config}
+	w.nodes = append(w.nodes, n)
+	return n, nil
+}
+
+// Nodes are the world's, in the order they were added.
+func (w *World) Nodes() []*Node { return w.nodes }
+
+// Up says that the node runs, paused or not.
+func (n *Node) Up() bool { return n.Stage != nil }
+
+// Serving says that the running incarnation has said that every partition is started.
+func (n *Node) Serving() bool { return n.Stage != nil && n.serving }
+
+// servingPatience is how long a node may take until it serves; a real one gives up after as long.
+const servingPatience = 2 * time.Minute
+
+// Start starts the node: it takes its directory, raises its actors and lets clients in. An error is the directory's, and the
+// node is down still.
+func (n *Node) Start() error {
+	if n.Up() {
+		return nil
+	}
+	if err := node.Claim(n.Disk, n.ID); err != nil {
+		return fmt.Errorf("node %d: %w", n.ID, err)
+	}
+	n.Incarnation++
+	s := stage.NewSimulated(n.world.Time, stage.Options{Node: n.ID, FS: n.files(), Log: n.log()}, n.Incarnation)
+	s.SetDelay(n.Disk.TakeDelay)
+	s.SetClock(n.ahead)
+	s.Slow(n.slow)
+	n.Stage, n.serving = s, false
+	node.Raise(s, node.Parts{Config: n.config, Parallel: 1})
+	n.world.Net.Open(s, n.door(), n.limits())
+	n.awaitServing(s)
+	return nil
+}
+
+func (n *Node) files() vfs.FS {
+	most := filesOpenMax
+	if v := n.config.Layers().Number("files.open.max"); v > 0 {
+		most = int(v)
+	}
+	return vfs.Cached(n.Disk, most)
+}
+
+func (n *Node) log() *slog.Logger {
+	if n.world.opts.Log == nil {
+		return nil
+	}
+	return n.world.opts.Log.With("node", n.ID, "incarnation", n.Incarnation)
+}
+
+func (n *Node) door() kafka.Options {
+	l := n.config.Layers()
+	log := n.log()
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return kafka.Options{Node: n.ID, Listener: n.config.Listeners[0].Name, Static: n.config.Values, Log: log,
+		Sessions: kafka.NewSessions(int(l.Number("max.incremental.fetch.session.cache.slots")))}
+}
+
+func (n *Node) limits() kafka.Limits {
+	return kafka.Limits{RequestBytes: int(n.config.Layers().Number("socket.request.max.bytes"))}
+}
+
+// awaitServing asks until it is so: the broker actor may fail and start again meanwhile.
+func (n *Node) awaitServing(s *stage.Simulated) {
+	s.Ask(message.BrokerAt(n.ID), &message.AwaitServing{}, servingPatience, func(answer any) {
+		if n.Stage != s {
+			return
+		}
+		if _, n.serving = answer.(*message.Serving); !n.serving {
+			n.world.After(100*time.Millisecond, func() {
+				if n.Stage == s {
+					n.awaitServing(s)
+				}
+			})
+		}
+	})
+}
+
+// PowerOff is a loss of power: the incarnation is gone in the middle of whatever it did, its disk has lost what was not
+// synced, or some of it, and its clients hear nothing.
+func (n *Node) PowerOff() {
+	n.gone(true)
+	n.Disk = n.Disk.Crash(n.world.Rand(fmt.Sprintf("power of %d", n.ID)))
+}
+
+// Kill ends the process: what it wrote is in the page cache, and its clients hear that it is gone.
+func (n *Node) Kill() {
+	n.gone(false)
+	n.Disk = n.Disk.Keep()
+}
+
+func (n *Node) gone(silent bool) {
+	n.world.Net.Close(n.ID, silent)
+	if n.Stage != nil {
+		n.Stage.Crash()
+	}
+	n.Stage, n.serving, n.paused = nil, false, false
+}
+
+// Wipe replaces the disk of a node that is down by an empty one.
+func (n *Node) Wipe(disk vfs.MemoryOptions) { n.Disk = vfs.Memory(disk) }
+
+// Pause stops the process until Resume, or its end.
+func (n *Node) Pause() {
+	if n.Up() && !n.paused {
+		n.paused = true
+		n.Stage.Pause()
+	}
+}
+
+// Resume lets a paused process go on.
+func (n *Node) Resume() {
+	if n.Up() && n.paused {
+		n.paused = false
+		n.Stage.Resume()
+	}
+}
+
+// SetClock sets the node's clock that far ahead of the world's, or behind it; a restart does not change that.
+func (n *Node) SetClock(ahead time.Duration) {
+	n.ahead = ahead
+	if n.Up() {
+		n.Stage.SetClock(ahead)
+	}
+}
+
+// Slow makes what the node does in the background, syncs above all, take that many times as long.
+func (n *Node) Slow(factor float64) {
+	n.slow = factor
+	if n.Up() {
+		n.Stage.Slow(factor)
+	}
+}
+
+// Image is the metadata image that the node publishes; nil if there is none.
+func (n *Node) Image() *image.Image {
+	if !n.Up() {
+		return nil
+	}
+	img, _ := n.Stage.Published(message.BrokerAt(n.ID)).(*image.Image)
+	return img
+}
+
+// View is what a partition's replica publishes; nil if there is nothing.
+func (n *Node) View(p message.PartitionID) message.View {
+	if !n.Up() {
+		return nil
+	}
+	v, _ := n.Stage.Published(message.PartitionAt(n.ID, p)).(message.View)
+	return v
+}
+
+// Shutdown ends the node as SIGTERM does: clients first, then the broker actor and the partitions, then the disk with
+// everything it was given. It steps the world until that is done, but not within the world's own events, and says what
+// the disk says. A kill does the rest if it takes longer than patience.
+func (n *Node) Shutdown(patience time.Duration) error {
+	if !n.Up() {
+		return nil
+	}
+	n.Resume()
+	s := n.Stage
+	n.world.Net.Close(n.ID, false)
+	s.Stop(message.BrokerAt(n.ID))
+	for _, at := range s.Actors() {
+		if at.Kind == message.KindPartition {
+			s.Stop(at)
+		}
+	}
+	var done *message.FlushDone
+	answered := false
+	steps := n.world.Time.Steps() + 1_000_000
+	still := func() bool { return !n.hasPartitions(s) }
+	if n.world.RunUntil(still, patience, steps) {
+		s.Ask(message.DiskAt(n.ID), &message.Flushed{}, patience, func(answer any) {
+			done, _ = answer.(*message.FlushDone)
+			answered = true
+		})
+		n.world.RunUntil(func() bool { return answered || n.Stage != s }, patience, steps)
+	}
+	if n.Stage != s {
+		return nil // a fault came first
+	}
+	n.Kill()
+	if done == nil {
+		return fmt.Errorf("node %d did not come to rest within %v", n.ID, patience)
+	}
+	return done.Err
+}
+
+func (n *Node) hasPartitions(s *stage.Simulated) bool {
+	for _, at := range s.Actors() {
+		if at.Kind == message.KindPartition {
+			return true
+		}
+	}
+	return false
+}
