@@ -87,7 +87,7 @@ func (r *recovery) run(start int64) error {
 	}
 	if len(found) == 0 {
 		r.nothing(start)
-		return nil
+		return r.settle()
 	}
 	if lost := found[0].base; lost > start {
 		r.report.Quarantine = append(r.report.Quarantine, message.Damaged{File: l.place.dir, First: start, Next: lost, Why: "the first segments are missing"})
@@ -106,8 +106,7 @@ func (r *recovery) run(start int64) error {
 		}
 	}
 	l.forgetEpochs()
-	r.sum()
-	return nil
+	return r.sum()
 }
 
 // nothing is a log without files: new, or lost.
@@ -401,13 +400,27 @@ func (r *recovery) drop(segments []*segment) error {
 
 // sum says what has to be synced before the log is built upon: all that may not be, and names above all. An empty last
 // segment may have no durable name either.
-func (r *recovery) sum() {
+func (r *recovery) sum() error {
 	l := r.log
-	if l.next > r.point || r.failed || l.dirty.dir || l.dirty.files != nil {
-		r.doubtAll()
-		r.report.Dirty = l.Dirty()
+	defer func() { l.dirty.above = l.size == 0 }()
+	if l.next == r.point && !r.failed && !l.dirty.last && !l.dirty.dir && l.dirty.files == nil {
+		return r.settle()
 	}
-	l.dirty.above = l.size == 0
+	r.doubtAll()
+	r.report.Dirty = l.Dirty()
+	return nil
+}
+
+// settle makes durable at once what a process that was killed may have cut or removed. It is gone to look at, so that
+// nobody else would have it synced, and a crash could bring it back behind what is appended next. Where there was nothing
+// of the kind it costs next to nothing.
+func (r *recovery) settle() error {
+	if last := r.log.last(); last != nil {
+		if err := last.log.Sync(); err != nil {
+			return err
+		}
+	}
+	return r.log.place.chain()[0].Sync()
 }
 
 // doubtAll makes everything dirty that the process before this one may have written and not synced.
