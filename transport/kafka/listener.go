@@ -16,7 +16,7 @@ type Limits struct {
 	// RequestBytes is the largest request (socket.request.max.bytes, 100 MiB).
 	RequestBytes int
 	// QueuedBytes is how much of requests all connections of the listener may hold in memory (queued.max.request.bytes;
-	// 256 MiB). One request is always let in.
+	// 256 MiB). While it is more, no further request is read. One is always let in.
 	QueuedBytes int64
 	// ConnectionBytes is how much of requests one connection may hold (64 MiB). One request is always let in.
 	ConnectionBytes int
@@ -30,7 +30,8 @@ type Limits struct {
 	ConnectionsPerIP int
 	// Idle is how long a connection may be silent (connections.max.idle.ms, 10 minutes).
 	Idle time.Duration
-	// Stall is how long a client may pause in the middle of a request, or not read its answers (30 seconds).
+	// Stall is how long a client may take over the body of a request, beyond what it takes at a megabyte a second, and how
+	// long it may read nothing of its answers (30 seconds).
 	Stall time.Duration
 }
 

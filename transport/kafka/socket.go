@@ -91,7 +91,8 @@ func (s *socket) frames() error {
 		}
 		body, err := s.input.body(size)
 		if err != nil {
-			s.done(size)
+			s.land(size)
+			s.l.budget.give(int64(s.input.charged))
 			return err
 		}
 		s.l.stage.Send(s.at, &Frame{Bytes: body, Done: func(reusable bool) {
@@ -102,6 +103,10 @@ func (s *socket) frames() error {
 		}})
 	}
 }
+
+// entryBytes is what a request is charged before it arrives, in bytes; the rest is charged as it comes, or clients that
+// announce much and send little would keep everybody else out.
+const entryBytes = 16 << 10
 
 // admit waits until one more request may be read; false when the connection is over.
 func (s *socket) admit(size int) bool {
@@ -118,7 +123,8 @@ func (s *socket) admit(size int) bool {
 	if over {
 		return false
 	}
-	if !s.l.budget.take(int64(size), s.ended) {
+	s.input.charged = min(size, entryBytes)
+	if !s.l.budget.take(int64(s.input.charged), s.ended) {
 		s.land(size)
 		return false
 	}
@@ -171,6 +177,8 @@ type input struct {
 	rented []byte
 	err    error
 	due    time.Time // when the read deadline strikes
+
+	charged int // bytes of the frame that is being read, to the budget
 }
 
 // inputBuffer is how much is read ahead, in bytes: many small requests at a time.
@@ -216,11 +224,15 @@ func (in *input) fill() error {
 
 // patience lets the next read fail after d. It is not set anew for every request.
 func (in *input) patience(d time.Duration) error {
-	now := time.Now()
-	if left := in.due.Sub(now); left > d-d/4 && left <= d {
+	if left := time.Until(in.due); left > d-d/4 && left <= d {
 		return nil
 	}
-	in.due = now.Add(d)
+	return in.within(d)
+}
+
+// within lets reads fail after d.
+func (in *input) within(d time.Duration) error {
+	in.due = time.Now().Add(d)
 	return in.conn.SetReadDeadline(in.due)
 }
 
@@ -255,6 +267,14 @@ func (in *input) release() {
 	}
 }
 
+// charge counts what has arrived of a frame.
+func (in *input) charge(arrived int) {
+	if more := arrived - in.charged; more > 0 {
+		in.l.budget.used.Add(int64(more))
+		in.charged = arrived
+	}
+}
+
 // trust is how much memory a frame gets on its word, in bytes; more only as more arrives.
 const trust = 2 << 20
 
@@ -266,17 +286,19 @@ func (in *input) body(size int) ([]byte, error) {
 	if in.buffer = in.buffer[n:]; len(b) == size {
 		return b, nil
 	}
+	// At a megabyte a second and more a client is not stalling, whatever the size.
+	if err := in.within(in.l.limits.Stall + time.Duration(size)*time.Microsecond); err != nil {
+		return nil, err
+	}
 	for len(b) < size {
 		if len(b) == cap(b) {
 			more := append(lend(min(size, 2*cap(b))), b...)
 			giveBack(b)
 			b = more
 		}
-		if err := in.patience(in.l.limits.Stall); err != nil {
-			return nil, err
-		}
 		n, err := in.conn.Read(b[len(b):min(size, cap(b))])
-		if b = b[:len(b)+n]; err != nil && len(b) < size {
+		b = b[:len(b)+n]
+		if in.charge(len(b)); err != nil && len(b) < size {
 			giveBack(b)
 			return nil, fmt.Errorf("in the middle of a request of %d bytes: %w", size, err)
 		}

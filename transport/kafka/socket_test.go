@@ -183,8 +183,20 @@ func TestFramesAreBounded(t *testing.T) {
 func TestMemoryIsNotGivenOnAWord(t *testing.T) {
 	l, _ := open(t, Limits{Stall: 50 * time.Millisecond}, nil)
 	conn := dial(t, l)
-	io.WriteString(conn, "\x06\x00\x00\x00abc")
+	io.WriteString(conn, "\x00\x10\x00\x00abc")
 	hungUp(t, conn)
+}
+
+// Clients that announce much and send little keep nobody out.
+func TestAnnouncementsStarveNobody(t *testing.T) {
+	l, _ := open(t, Limits{QueuedBytes: 4 << 20}, nil)
+	for range 50 {
+		io.WriteString(dial(t, l), "\x06\x00\x00\x00abc")
+	}
+	time.Sleep(50 * time.Millisecond)
+	conn := dial(t, l)
+	conn.Write(framed(request(kmsg.NewPtrApiVersionsRequest(), 0, 1)))
+	receive(t, conn, kmsg.NewPtrApiVersionsResponse(), 0, 1)
 }
 
 // S10: "connections.max.idle.ms closes idle connections silently", but not one that waits for an answer.
