@@ -9,10 +9,14 @@ import (
 
 // nemesis lets a scenario's faults happen.
 type nemesis struct {
-	world  *world
-	armed  []*armed // that wait for their moment
-	over   bool
-	broken bool // the disk has failed: partitions may be down for good until somebody starts the node anew
+	trial *trial
+	armed []*armed // that wait for their moment
+	over  bool
+	ahead time.Duration // of the node's clock
+	// shutdown: a clean end is due, which steps the world and can not come from within it.
+	shutdown      bool
+	afterShutdown time.Duration
+	broken        bool // the disk has failed: partitions may be down for good until somebody starts the node anew
 }
 
 // armed is a fault and what has still to happen before it.
@@ -23,8 +27,8 @@ type armed struct {
 
 // begin sets the faults' clocks.
 func (n *nemesis) begin() {
-	for _, f := range n.world.scenario.Faults {
-		n.world.After(time.Duration(f.AtMillis)*time.Millisecond, func() {
+	for _, f := range n.trial.scenario.Faults {
+		n.trial.After(time.Duration(f.AtMillis)*time.Millisecond, func() {
 			switch {
 			case n.over:
 			case f.On != nil:
@@ -38,8 +42,8 @@ func (n *nemesis) begin() {
 
 // operated hears of every operation on the disk.
 func (n *nemesis) operated(op vfs.Op, path string, _ int64, _ int, err error) {
-	if n.world.trace != nil && (err != nil || op != vfs.OpRead && op != vfs.OpStat && op != vfs.OpClose && op != vfs.OpOpen) {
-		n.world.note("disk %s %s %v", op, path, err)
+	if n.trial.trace != nil && (err != nil || op != vfs.OpRead && op != vfs.OpStat && op != vfs.OpClose && op != vfs.OpOpen) {
+		n.trial.Note("disk %s %s %v", op, path, err)
 	}
 	if len(n.armed) > 0 {
 		n.moment(op, path)
@@ -65,7 +69,7 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 			kept = append(kept, a)
 			continue
 		}
-		n.world.After(time.Duration(a.On.Micros)*time.Microsecond, func() {
+		n.trial.After(time.Duration(a.On.Micros)*time.Microsecond, func() {
 			if !n.over {
 				n.happen(a.Fault)
 			}
@@ -76,34 +80,41 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 
 // happen lets one fault happen.
 func (n *nemesis) happen(f Fault) {
-	w, m := n.world, n.world.node
-	w.note("fault: %v", f)
+	t, m := n.trial, n.trial.node
+	t.Note("fault: %v", f)
 	lasting := time.Duration(f.ForMillis) * time.Millisecond
 	switch f.Kind {
 	case Power:
-		m.power()
+		t.power()
 		n.startAfter(lasting)
 	case Kill:
-		m.kill()
+		m.Kill()
 		n.startAfter(lasting)
 	case PowerLoop:
 		n.loop(f.Times, lasting)
 	case Restart:
-		m.shutdown(func() { n.startAfter(lasting) })
+		n.shutdown, n.afterShutdown = true, lasting
 	case Pause:
-		m.pause(lasting)
+		m.Pause()
+		stage := m.Stage
+		n.later(lasting, func() {
+			if m.Stage == stage {
+				m.Resume()
+			}
+		})
 	case Clock:
-		m.jump(time.Duration(f.Amount) * time.Millisecond)
+		n.ahead += time.Duration(f.Amount) * time.Millisecond
+		m.SetClock(n.ahead)
 	case Cut:
-		n.cut()
+		t.Net.Cut(m.ID)
 	case Full:
 		n.full(int64(f.Amount), lasting)
 	case ReadOnly:
-		m.disk.SetReadOnly(true)
-		n.later(lasting, func() { m.disk.SetReadOnly(false) })
+		m.Disk.SetReadOnly(true)
+		n.later(lasting, func() { m.Disk.SetReadOnly(false) })
 	case Slow, Hung:
-		m.setSlow(float64(f.Amount))
-		n.later(lasting, func() { m.setSlow(w.scenario.Disk.Slow) })
+		m.Slow(float64(f.Amount))
+		n.later(lasting, func() { m.Slow(t.scenario.Disk.Slow) })
 	default:
 		n.breakDisk(f)
 	}
@@ -111,46 +122,36 @@ func (n *nemesis) happen(f Fault) {
 
 // later calls unless the faults are over by then, when all of them are taken back anyway.
 func (n *nemesis) later(d time.Duration, do func()) {
-	n.world.After(d, func() {
+	n.trial.After(d, func() {
 		if !n.over {
 			do()
 		}
 	})
 }
 
-func (n *nemesis) startAfter(d time.Duration) { n.later(d, n.world.node.start) }
+func (n *nemesis) startAfter(d time.Duration) { n.later(d, n.trial.start) }
 
 // loop lets the power go again and again in the midst of recovery.
 func (n *nemesis) loop(times int, lasting time.Duration) {
-	n.world.node.power()
+	n.trial.power()
 	if times == 0 {
 		n.startAfter(lasting)
 		return
 	}
 	n.later(lasting, func() {
-		n.world.node.start()
-		n.later(time.Duration(n.world.Rand("nemesis").IntN(5000))*time.Microsecond, func() { n.loop(times-1, lasting) })
+		n.trial.start()
+		n.later(time.Duration(n.trial.Rand("nemesis").IntN(5000))*time.Microsecond, func() { n.loop(times-1, lasting) })
 	})
 }
 
-func (n *nemesis) cut() {
-	m := n.world.node
-	for _, c := range m.wires {
-		if !c.over {
-			c.hangUp()
-		}
-	}
-	m.wires = nil
-}
-
 func (n *nemesis) full(left int64, lasting time.Duration) {
-	m := n.world.node
-	total, free, err := m.disk.Usage()
+	m := n.trial.node
+	total, free, err := m.Disk.Usage()
 	if err != nil {
 		return
 	}
-	m.disk.SetCapacity(total - free + left)
-	n.later(lasting, func() { m.disk.SetCapacity(diskBytes) })
+	m.Disk.SetCapacity(total - free + left)
+	n.later(lasting, func() { m.Disk.SetCapacity(diskBytes) })
 }
 
 const diskBytes = 1 << 40
@@ -160,7 +161,7 @@ var ops = map[FaultKind]vfs.Op{SyncError: vfs.OpSync, SyncDirError: vfs.OpSyncDi
 // breakDisk lets the disk's next operations on some files fail.
 func (n *nemesis) breakDisk(f Fault) {
 	n.broken = true
-	n.world.history.DiskFailed()
+	n.trial.history.DiskFailed()
 	rates := vfs.Rates{}
 	left := f.Times
 	op := ops[f.Kind]
@@ -183,20 +184,37 @@ func (n *nemesis) breakDisk(f Fault) {
 	case ReadError:
 		rates.Read = 1
 	}
-	n.world.node.disk.SetRates(rates)
+	n.trial.node.Disk.SetRates(rates)
 }
 
 // end takes everything back that can be, and has a node started that is down, or whose disk has failed.
 func (n *nemesis) end() {
 	n.over, n.armed = true, nil
-	m := n.world.node
-	m.disk.SetRates(vfs.Rates{})
-	m.disk.SetCapacity(diskBytes)
-	m.disk.SetReadOnly(false)
-	m.setSlow(n.world.scenario.Disk.Slow)
-	m.resume(m.stage)
-	if n.broken || m.stopping {
-		m.kill()
+	m := n.trial.node
+	m.Disk.SetRates(vfs.Rates{})
+	m.Disk.SetCapacity(diskBytes)
+	m.Disk.SetReadOnly(false)
+	m.Slow(n.trial.scenario.Disk.Slow)
+	m.Resume()
+	if n.broken {
+		m.Kill()
 	}
-	m.start()
+	n.trial.start()
 }
+
+// look does what cannot be done from within the world's own events.
+func (n *nemesis) look() {
+	if !n.shutdown {
+		return
+	}
+	n.shutdown = false
+	if m := n.trial.node; m.Up() {
+		n.trial.Note("node %d shuts down", m.ID)
+		if err := m.Shutdown(shutdownPatience); err != nil {
+			n.trial.Note("node %d: %v", m.ID, err)
+		}
+		n.startAfter(n.afterShutdown)
+	}
+}
+
+const shutdownPatience = 20 * time.Second

@@ -1,16 +1,11 @@
 package sim
 
 import (
-	cryptorand "crypto/rand"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/actors/stage"
-	"github.com/troupe-broker/troupe/node"
-	"github.com/troupe-broker/troupe/persistence/vfs"
 	"github.com/troupe-broker/troupe/sim/check"
 	"github.com/troupe-broker/troupe/sim/workload"
 )
@@ -29,61 +24,22 @@ type Result struct {
 type Options struct {
 	// Trace gets a line for everything that happens; nil: nothing is traced, which is much faster.
 	Trace func(line string)
-	// Steps: trace every message, too.
-	Steps bool
+	// Messages: trace every message between actors, too.
+	Messages bool
 }
 
 // Run runs a scenario once. What it does depends on the scenario and on nothing else; only one world may run in a process
 // at a time, since raft draws from crypto/rand.
 func Run(s *Scenario, o Options) Result {
-	defer func(real interface{ Read([]byte) (int, error) }) { cryptorand.Reader = real }(cryptorand.Reader)
-	cryptorand.Reader = seeded{stream(s.Seed, "crypto")}
-	w, err := newWorld(s, o)
+	t, err := newTrial(s, o)
 	if err != nil {
 		panic(fmt.Sprintf("sim: seed %d draws a world that cannot be: %v", s.Seed, err))
 	}
-	w.run()
-	acked, read := w.history.Counts()
-	return Result{Violation: w.history.Violation(), Hash: w.scheduler.Hash(), Steps: w.scheduler.Steps(), Simulated: w.Now(), Acked: acked, Read: read}
+	defer t.Close()
+	t.run()
+	acked, read := t.history.Counts()
+	return Result{Violation: t.history.Violation(), Hash: t.Hash(), Steps: t.Time.Steps(), Simulated: t.Now(), Acked: acked, Read: read}
 }
-
-// seeded is chance that can be repeated.
-type seeded struct{ *rand.Rand }
-
-func (s seeded) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = byte(s.Uint32())
-	}
-	return len(b), nil
-}
-
-func newWorld(s *Scenario, o Options) (*world, error) {
-	w := &world{scenario: s, scheduler: stage.NewScheduler(s.Seed, epoch), streams: map[string]*rand.Rand{}, trace: o.Trace}
-	w.history = check.New(w.Now)
-	if o.Steps && o.Trace != nil {
-		w.scheduler.Trace = func(step stage.Step) {
-			if !step.Address.IsZero() {
-				w.note("%v <- %v %T", step.Address, step.Caller, step.Message)
-			}
-		}
-	}
-	given := map[string]string{"listeners": "PLAINTEXT://:9092", "log.dirs": "/sim", "node.id": "1", "http.listener": ""}
-	for name, value := range s.Broker {
-		given[name] = value
-	}
-	config, err := node.NewConfig(given)
-	if err != nil {
-		return nil, err
-	}
-	w.node = &machine{id: config.ID, world: w, config: config, slow: s.Disk.Slow}
-	w.nemesis = &nemesis{world: w}
-	w.history.OnAck(w.nemesis.acked)
-	w.node.disk = vfs.Memory(vfs.MemoryOptions{Rand: w.Rand("disk"), FullAtSync: s.Disk.FullAtSync, Trace: w.nemesis.operated})
-	return w, w.claim()
-}
-
-// claim makes the data directory the node's, as the real one does.
-func (w *world) claim() error { return node.Claim(w.node.disk, w.node.id) }
 
 // Bounds of virtual time.
 const (
@@ -93,40 +49,36 @@ const (
 )
 
 // run is the whole of a world's life.
-func (w *world) run() {
-	if !w.setUp() {
-		w.fail(check.NodeLives, "The topics could not be made within %v.", startBound)
+func (t *trial) run() {
+	if !t.setUp() {
+		t.fail(check.NodeLives, "The topics could not be made within %v.", startBound)
 		return
 	}
-	w.work()
-	w.heal()
-	w.rest()
-}
-
-func (w *world) fail(i *check.Invariant, format string, args ...any) {
-	w.history.Fail(i, format, args...)
+	t.work()
+	t.heal()
+	t.rest()
 }
 
 // setUp starts the node and makes the topics.
-func (w *world) setUp() bool {
-	for i, t := range w.scenario.Topics {
-		w.topics = append(w.topics, w.expect(i, t))
+func (t *trial) setUp() bool {
+	for i, topic := range t.scenario.Topics {
+		t.topics = append(t.topics, t.expect(i, topic))
 	}
-	w.node.start()
+	t.start()
 	ready := false
-	workload.Setup(w, w.history, w.topics, func() { ready = true })
-	return w.until(startBound, func() bool { return ready })
+	workload.Setup(t, t.history, t.topics, func() { ready = true })
+	return t.until(startBound, func() bool { return ready })
 }
 
 // expect is what clients may expect of a topic by its configs.
-func (w *world) expect(i int, t Topic) *check.Topic {
-	topic := w.history.NewTopic("topic-"+strconv.Itoa(i), t.Partitions)
-	for name, value := range t.Configs {
+func (t *trial) expect(i int, of Topic) *check.Topic {
+	topic := t.history.NewTopic("topic-"+strconv.Itoa(i), of.Partitions)
+	for name, value := range of.Configs {
 		topic.Configs[name] = value
 	}
-	topic.Fsync = t.Configs["durability"] != "replicated"
-	topic.Stamped = t.Configs["message.timestamp.type"] == "LogAppendTime"
-	topic.RetentionBytes, topic.RetentionMillis = limit(t.Configs["retention.bytes"]), limit(t.Configs["retention.ms"])
+	topic.Fsync = of.Configs["durability"] != "replicated"
+	topic.Stamped = of.Configs["message.timestamp.type"] == "LogAppendTime"
+	topic.RetentionBytes, topic.RetentionMillis = limit(of.Configs["retention.bytes"]), limit(of.Configs["retention.ms"])
 	return topic
 }
 
@@ -139,38 +91,38 @@ func limit(value string) int64 {
 }
 
 // work lets the clients work while things go wrong.
-func (w *world) work() {
-	for _, spec := range w.scenario.Clients {
-		c := workload.New(w, w.history, spec, w.topics)
-		w.clients = append(w.clients, c)
+func (t *trial) work() {
+	for _, spec := range t.scenario.Clients {
+		c := workload.New(t, t.history, spec, t.topics)
+		t.clients = append(t.clients, c)
 		c.Start()
 	}
-	w.nemesis.begin()
-	w.until(time.Duration(w.scenario.Millis)*time.Millisecond, func() bool { return false })
+	t.nemesis.begin()
+	t.until(time.Duration(t.scenario.Millis)*time.Millisecond, func() bool { return false })
 }
 
 // heal ends what goes wrong, and asks that everybody is served.
-func (w *world) heal() {
-	if w.history.Violation() != nil {
+func (t *trial) heal() {
+	if t.history.Violation() != nil {
 		return
 	}
-	w.note("the faults are over")
-	w.nemesis.end()
-	for _, c := range w.clients {
+	t.Note("the faults are over")
+	t.nemesis.end()
+	for _, c := range t.clients {
 		c.Heal()
 	}
 	waiting := ""
-	served := w.until(healBound, func() bool {
-		waiting = w.waiting()
+	served := t.until(healBound, func() bool {
+		waiting = t.waiting()
 		return waiting == ""
 	})
 	if !served {
-		w.fail(check.EveryoneServed, "After %v %s.", healBound, waiting)
+		t.fail(check.EveryoneServed, "After %v %s.", healBound, waiting)
 	}
 }
 
-func (w *world) waiting() string {
-	for _, c := range w.clients {
+func (t *trial) waiting() string {
+	for _, c := range t.clients {
 		if what := c.Waiting(); what != "" {
 			return what
 		}
@@ -179,65 +131,62 @@ func (w *world) waiting() string {
 }
 
 // rest ends the clients, reads everything, and lets the power go.
-func (w *world) rest() {
-	for _, c := range w.clients {
+func (t *trial) rest() {
+	for _, c := range t.clients {
 		c.Stop()
 	}
-	w.audit("audit")
-	w.checkRest()
+	t.audit("audit")
+	t.checkRest()
 	var before *workload.Audit
-	for i := range w.scenario.Recoveries {
-		if w.history.Violation() != nil {
+	for i := range t.scenario.Recoveries {
+		if t.history.Violation() != nil {
 			return
 		}
-		w.node.power()
-		w.node.start()
-		after := w.audit(fmt.Sprintf("audit-%d", i+1))
-		if before != nil && w.history.Violation() == nil {
+		t.power()
+		t.start()
+		after := t.audit(fmt.Sprintf("audit-%d", i+1))
+		if before != nil && t.history.Violation() == nil {
 			if what := before.Differs(after); what != "" {
-				w.fail(check.RecoverTwice, "%s.", what)
+				t.fail(check.RecoverTwice, "%s.", what)
 			}
 		}
 		before = after
 	}
 }
 
-func (w *world) audit(name string) *workload.Audit {
-	if w.history.Violation() != nil {
+func (t *trial) audit(name string) *workload.Audit {
+	if t.history.Violation() != nil {
 		return nil
 	}
 	over := false
-	a := workload.NewAudit(w, w.history, name, func() { over = true })
-	if !w.until(auditBound, func() bool { return over }) {
-		w.fail(check.EveryoneServed, "Not everything could be read within %v: %s.", auditBound, a.Waiting)
+	a := workload.NewAudit(t, t.history, name, func() { over = true })
+	if !t.until(auditBound, func() bool { return over }) {
+		t.fail(check.EveryoneServed, "Not everything could be read within %v: %s.", auditBound, a.Waiting)
 	}
 	return a
 }
 
 // checkRest asks that nothing is left of clients that are gone.
-func (w *world) checkRest() {
-	if w.history.Violation() != nil {
+func (t *trial) checkRest() {
+	if t.history.Violation() != nil {
 		return
 	}
 	connected := func() (n int) {
-		for _, a := range w.node.stage.Actors() {
+		for _, a := range t.node.Stage.Actors() {
 			if a.Kind == message.KindConnection {
 				n++
 			}
 		}
 		return n
 	}
-	if !w.until(2*time.Second, func() bool { return w.frames == 0 && connected() == 0 }) {
-		w.fail(check.NothingLeaks, "%d connections and %d requests are left.", connected(), w.frames)
+	if !t.until(2*time.Second, func() bool { return connected() == 0 }) {
+		t.fail(check.NothingLeaks, "%d connections are left.", connected())
 	}
-	if _, peak := w.node.disk.Descriptors(); peak > w.filesMax() {
-		w.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, w.filesMax())
+	if _, peak := t.node.Disk.Descriptors(); peak > filesMax {
+		t.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, filesMax)
 	}
 }
 
-func (w *world) filesMax() int {
-	if n := int(w.node.config.Layers().Number("files.open.max")); n > 0 {
-		return n + 1 // one more while another is being closed
-	}
-	return filesOpenMax + 1
-}
+// filesMax is how many files may be open, whatever files.open.max a scenario draws, and one more while another is being
+// closed.
+const filesMax = 25

@@ -13,10 +13,12 @@ import (
 // seed that it was drawn from means something else.
 type Scenario struct {
 	Seed    uint64            // of the world: its scheduler, its disks, its clients
+	Order   uint64            `json:",omitempty"` // added to the seed: other chance, the same deeds
 	Broker  map[string]string // settings
 	Topics  []Topic
 	Clients []workload.Spec
 	Disk    Disk
+	Net     Net
 	Faults  []Fault `json:",omitempty"`
 	// Millis is how long the clients work, with the faults among them; then everybody has to be served.
 	Millis int
@@ -36,6 +38,12 @@ type Disk struct {
 	Slow float64
 	// FullAtSync: a full disk is noticed when it is synced.
 	FullAtSync bool `json:",omitempty"`
+}
+
+// Net says what the network is like.
+type Net struct {
+	// SlowReader is the share of connections whose clients read slowly, Reset of frames that meet a reset.
+	SlowReader, Reset float64
 }
 
 // Draw makes the scenario of a seed. Every concern has a random stream of its own, so that a change of one does not
@@ -138,5 +146,6 @@ func (s *Scenario) drawConsumer(r *rand.Rand, i int) workload.Spec {
 
 func (s *Scenario) drawDisk(r *rand.Rand) {
 	s.Disk = Disk{Slow: []float64{0.1, 0.5, 1, 1, 5}[r.IntN(5)], FullAtSync: r.IntN(3) == 0}
+	s.Net = Net{SlowReader: []float64{0, 0, 0.1}[r.IntN(3)], Reset: []float64{0, 0, 0, 0.002, 0.02}[r.IntN(5)]}
 	s.Recoveries = some(r, 0, 0, 1, 2)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/transport/kafka"
 )
@@ -25,13 +27,13 @@ type Conn struct {
 	at      message.Address
 
 	there, back time.Duration // when the last frame of a direction arrives: they do not overtake
+	written     time.Duration // when the last answer is written, likewise
 	early       [][]byte      // sent before the connection was there
 	waiting     [][]byte      // arrived, and not admitted: too many are unanswered
 	flying      int           // requests that are not answered
 	pending     int           // answers that are not received
 	hungUp      bool          // the client has heard or said that it is over
 	over        bool          // the node's side is
-	closing     bool          // and will be when the last answer is written
 }
 
 // errReset is what a connection actor hears of a reset.
@@ -168,7 +170,7 @@ type wire struct{ *Conn }
 func (w wire) Answer(a *kafka.Answer) {
 	c := w.Conn
 	c.pending++
-	c.net.time.After(time.Duration(c.chance.Int64N(int64(50*time.Microsecond))), func() { c.write(a) })
+	c.carry(&c.written, time.Duration(c.chance.Int64N(int64(50*time.Microsecond))), func() { c.write(a) })
 }
 
 func (c *Conn) write(a *kafka.Answer) {
@@ -183,6 +185,7 @@ func (c *Conn) write(a *kafka.Answer) {
 	}
 	c.carry(&c.back, c.delay()*c.slow, func() {
 		if c.pending--; !c.hungUp {
+			c.net.time.Note(xxhash.Sum64(frame))
 			c.handler.Received(frame)
 			c.admit()
 		}
@@ -212,7 +215,7 @@ func flatten(a *kafka.Answer) ([]byte, error) {
 // Close is part of kafka.Wire: the end, once everything that was answered is written.
 func (w wire) Close() {
 	c := w.Conn
-	c.net.time.After(60*time.Microsecond, func() {
+	c.carry(&c.written, 60*time.Microsecond, func() {
 		if !c.over {
 			c.end(nil)
 			c.hangUp()
