@@ -141,12 +141,23 @@ func (c *Config) limits() kafka.Limits {
 	}
 }
 
-// awaitReady returns when the broker is registered and its partitions serve.
+// awaitReady returns when the broker is registered and its partitions serve, or when that cannot be any more.
 func (n *Node) awaitReady() error {
-	if _, ok := ask(n.stage, message.BrokerAt(n.config.ID), &message.AwaitServing{}, readyPatience).(*message.Serving); ok {
-		return nil
+	began := make(chan any, 1)
+	n.stage.Ask(message.BrokerAt(n.config.ID), &message.AwaitServing{}, readyPatience, func(a any) { began <- a })
+	for {
+		select {
+		case answer := <-began:
+			if _, ok := answer.(*message.Serving); ok {
+				return nil
+			}
+			return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
+		case <-time.After(time.Second):
+			if _, down := ask(n.stage, message.ControllerAt(n.config.ID), &message.DescribeQuorum{}, time.Second).(*stage.Down); down {
+				return errors.New("the metadata cannot be read: the log lines above say why")
+			}
+		}
 	}
-	return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
 }
 
 // Ready is the line that tells scripts that the node serves: "ready kafka=ADDR http=ADDR pid=N".
