@@ -7,6 +7,7 @@ package network
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -82,13 +83,12 @@ func (n *Network) Close(node message.NodeID, silent bool) {
 		return
 	}
 	delete(n.doors, node)
-	for _, c := range d.conns {
-		c.over = true
+	for _, c := range slices.Clone(d.conns) {
+		c.end(errReset)
 		if !silent {
 			c.hangUp()
 		}
 	}
-	d.conns = nil
 }
 
 // Cut resets every connection of a node; both sides hear of it.
@@ -97,7 +97,7 @@ func (n *Network) Cut(node message.NodeID) {
 	if d == nil {
 		return
 	}
-	for _, c := range append([]*Conn(nil), d.conns...) {
+	for _, c := range slices.Clone(d.conns) {
 		c.reset()
 	}
 }

@@ -207,48 +207,62 @@ func (n *Node) View(p message.PartitionID) message.View {
 	return v
 }
 
-// Shutdown ends the node as SIGTERM does: clients first, then the broker actor and the partitions, then the disk with
-// everything it was given. It steps the world until that is done, but not within the world's own events, and says what
-// the disk says. A kill does the rest if it takes longer than patience.
-func (n *Node) Shutdown(patience time.Duration) error {
+// Rest ends the node as SIGTERM does: clients first, then the broker actor and the partitions, then the disk with everything
+// it was given. done is told when the node is down, with what the disk has to say, or when a fault came first; what has
+// not come to rest within patience is killed.
+func (n *Node) Rest(patience time.Duration, done func(error)) {
 	if !n.Up() {
-		return nil
+		done(nil)
+		return
 	}
 	n.Resume()
 	s := n.Stage
+	over := false
+	end := func(err error) {
+		if over {
+			return
+		}
+		if over = true; n.Stage == s {
+			n.Kill()
+		}
+		done(err)
+	}
+	n.world.After(patience, func() { end(fmt.Errorf("node %d did not come to rest within %v", n.ID, patience)) })
 	n.world.Net.Close(n.ID, false)
 	s.Stop(message.BrokerAt(n.ID))
-	for _, at := range s.Actors() {
-		if at.Kind == message.KindPartition {
-			s.Stop(at)
-		}
-	}
-	var done *message.FlushDone
-	answered := false
-	steps := n.world.Time.Steps() + 1_000_000
-	still := func() bool { return !n.hasPartitions(s) }
-	if n.world.RunUntil(still, patience, steps) {
+	n.restPartitions(s, patience, func() {
 		s.Ask(message.DiskAt(n.ID), &message.Flushed{}, patience, func(answer any) {
-			done, _ = answer.(*message.FlushDone)
-			answered = true
+			if flushed, ok := answer.(*message.FlushDone); ok {
+				end(flushed.Err)
+			}
 		})
-		n.world.RunUntil(func() bool { return answered || n.Stage != s }, patience, steps)
-	}
-	if n.Stage != s {
-		return nil // a fault came first
-	}
-	n.Kill()
-	if done == nil {
-		return fmt.Errorf("node %d did not come to rest within %v", n.ID, patience)
-	}
-	return done.Err
+	})
 }
 
-func (n *Node) hasPartitions(s *stage.Simulated) bool {
-	for _, at := range s.Actors() {
-		if at.Kind == message.KindPartition {
-			return true
+// restPartitions calls done when every replica is gone: what is asked of one behind its stop is answered with Down.
+func (n *Node) restPartitions(s *stage.Simulated, patience time.Duration, done func()) {
+	left := 1
+	gone := func(any) {
+		if left--; left == 0 {
+			done()
 		}
 	}
-	return false
+	for _, at := range s.Actors() {
+		if at.Kind == message.KindPartition {
+			left++
+			s.Stop(at)
+			s.Ask(at, &message.DescribeProducers{}, patience, gone)
+		}
+	}
+	gone(nil)
+}
+
+// Shutdown is Rest for those who step the world, and so not for the world's own events: it steps until the node is down.
+func (n *Node) Shutdown(patience time.Duration) error {
+	var result error
+	down := false
+	s := n.Stage
+	n.Rest(patience, func(err error) { result, down = err, true })
+	n.world.RunUntil(func() bool { return down || n.Stage != s }, 2*patience, n.world.Time.Steps()+1_000_000)
+	return result
 }
