@@ -22,7 +22,9 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 	}
 	first := b.image == nil
 	b.image = next
-	c.Publish(next)
+	if b.settled || b.inCluster(c) { // earlier images may lack what was acknowledged before the restart
+		c.Publish(next)
+	}
 	changes, known := m.Changes.([]image.Change)
 	switch {
 	case !b.inCluster(c):
