@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -37,18 +38,50 @@ func (r *recovery) agree(w *walker, segments []*segment) error {
 		return nil
 	}
 	b, err := w.checked()
-	if _, bad := err.(flaw); err != nil && !bad && err != io.EOF {
+	if _, bad := err.(flaw); bad || err == io.EOF {
+		return r.agreeBefore(w, segments)
+	}
+	if err != nil {
 		return err
 	}
 	r.epochs = r.saved.cut(w.next) // one that begins with this very batch is taken with it, if that stays
-	switch {
-	case err == nil && r.saved.cut(w.next+1).last() == b.LeaderEpoch(), err != nil && r.epochs != nil:
+	if r.saved.cut(w.next+1).last() == b.LeaderEpoch() {
 		return nil
-	case err == nil:
-		return r.gather(w.at, segments, b.LeaderEpoch())
-	default:
-		return r.gather(w.at, segments, math.MaxInt32)
 	}
+	return r.gather(w.at, segments, b.LeaderEpoch())
+}
+
+// agreeBefore asks the last batch in front of the walker's segment, where that has none to ask.
+func (r *recovery) agreeBefore(w *walker, segments []*segment) error {
+	if len(segments) == 1 {
+		return nil
+	}
+	last, err := r.lastEpoch(segments[len(segments)-2])
+	if err != nil {
+		return err
+	}
+	if r.epochs = r.saved.cut(w.next); last >= 0 && r.epochs.last() == last {
+		return nil
+	}
+	return r.gather(w.at, segments, math.MaxInt32)
+}
+
+// lastEpoch is the epoch of a sealed segment's last batch; -1 if none can be read.
+func (r *recovery) lastEpoch(seg *segment) (epoch int32, err error) {
+	p, err := seg.part(r.log.shape.rules)
+	if err != nil {
+		return -1, err
+	}
+	w, err := p.walk(p.find.len()-1, r.log.shape.rules, reachMost)
+	if err != nil {
+		return -1, err
+	}
+	epoch = -1
+	_, err = p.walkOn(&w, 0, math.MaxInt64, (*walker).header, func(b record.Batch, _ *walker) bool {
+		epoch = b.LeaderEpoch()
+		return true
+	}, func(message.Damaged) {})
+	return epoch, err
 }
 
 // gather makes the epochs below a position in the last segment anew. A segment is read only if the one behind it begins

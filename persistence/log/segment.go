@@ -134,6 +134,7 @@ type part struct {
 	size    int64
 	damaged []message.Damaged
 	find    finder
+	room    *scratch // nil: a walker makes its own
 }
 
 // part is the part that a sealed segment is.
@@ -156,6 +157,9 @@ func (s *segment) part(r rules) (part, error) {
 func (p *part) walk(i int, r rules, block int64) (walker, error) {
 	file, err := p.log.open()
 	w := walker{file: file, size: p.size, bound: p.next, rules: r, next: p.base, epoch: anyEpoch, block: block}
+	if p.room != nil {
+		w.buf = p.room.block[:0]
+	}
 	if i >= 0 {
 		e := p.find.entry(i)
 		w.at, w.next = int64(e.at), p.base+int64(e.offset)

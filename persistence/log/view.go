@@ -3,6 +3,7 @@ package log
 import (
 	"io"
 	"math"
+	"sync"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/record"
@@ -66,11 +67,17 @@ func (v *view) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message
 		return message.Slice{}, message.ErrOffsetOutOfRange
 	}
 	limit = min(limit, v.bounds.LogEnd)
+	if offset >= limit {
+		return message.Slice{}, nil
+	}
+	room := scratches.Get().(*scratch)
+	defer scratches.Put(room)
 	for i := v.shape.segmentAt(offset); offset < limit; i++ {
 		p, err := v.part(i)
 		if err != nil {
 			return message.Slice{}, p.failed(err)
 		}
+		p.use(room)
 		s, err := v.readPart(&p, offset, limit, maxBytes, oneAtLeast)
 		if err != io.EOF {
 			return s, p.failed(err)
@@ -79,6 +86,17 @@ func (v *view) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message
 	}
 	return message.Slice{}, nil
 }
+
+// scratch is memory for one Read at a time: a reader's headers and index entries.
+type scratch struct {
+	block [reachMost]byte
+	entry [entrySize]byte
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// use lets the part's walkers and its finder borrow memory, one of each at a time.
+func (p *part) use(room *scratch) { p.room, p.find.raw = room, room.entry[:] }
 
 // failed makes of a failed read in a segment that retention took away meanwhile what it is.
 func (p *part) failed(err error) error {
@@ -120,6 +138,7 @@ func (v *view) seek(p *part, offset int64) (walker, record.Batch, error) {
 	if err != nil {
 		return w, nil, err
 	}
+	again.use(p.room)
 	*p = again
 	return v.trySeek(p, offset)
 }
@@ -155,19 +174,21 @@ func (p *part) seekFrom(i int, offset int64, r rules, block int64, next func(*wa
 	}
 }
 
+// reachMost is how many bytes a Read looks at at once, at most.
+const reachMost = 8 << 10
+
 // reach is how many bytes to read at once at an entry: just the header if the entry is what is looked for, else what is
 // in front of the next entry, at most a few KiB.
 func (p *part) reach(i int, offset int64) int64 {
-	const most = 8 << 10
 	switch {
 	case i < 0:
-		return most
+		return reachMost
 	case p.base+int64(p.find.entry(i).offset) == offset:
 		return record.HeaderSize
 	case i+1 < p.find.len():
-		return min(most, int64(p.find.entry(i+1).at)-int64(p.find.entry(i).at))
+		return min(reachMost, int64(p.find.entry(i+1).at)-int64(p.find.entry(i).at))
 	default:
-		return min(most, p.size-int64(p.find.entry(i).at))
+		return min(reachMost, p.size-int64(p.find.entry(i).at))
 	}
 }
 
@@ -199,7 +220,7 @@ func (v *view) extend(p *part, w *walker, limit, end int64) error {
 
 // creep goes on header by header.
 func (v *view) creep(p *part, w *walker, limit, end int64) error {
-	w.block = min(max(v.shape.rules.interval, record.HeaderSize), 8<<10)
+	w.block = min(max(v.shape.rules.interval, record.HeaderSize), reachMost)
 	for w.next < limit && w.at < end {
 		b, err := w.header()
 		if _, bad := err.(flaw); bad || err == io.EOF {
