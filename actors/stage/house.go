@@ -95,6 +95,7 @@ func (h *house) Spawn(at message.Address, new func() Actor) bool {
 		panic("stage: node " + h.name() + " was told to spawn " + at.String())
 	}
 	c := &cell{house: h, self: at, mark: mark(at), make: new, born: h.born.Add(1)}
+	c.last = c.born << 32 // so that no answer to an earlier actor at this address is taken for one to this
 	if h.closing.Load() || h.dead || !h.cells.add(c) {
 		return false
 	}

@@ -1,8 +1,10 @@
 package stage
 
 import (
+	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -151,4 +153,65 @@ func TestAllWorkersWork(t *testing.T) {
 	}
 	served.Wait()
 	close(release)
+}
+
+// TestACrowdOnTheRealStage lets everything happen at once, for the race detector above all: every request is answered,
+// timed out or down exactly once, whatever fails or stops meanwhile.
+func TestACrowdOnTheRealStage(t *testing.T) {
+	s := NewReal(Options{Node: 1, Workers: 4, FailuresMax: 1000})
+	var asked, answered, closing atomic.Int64
+	crowd := func(i uint64) func() Actor {
+		return func() Actor {
+			mine := map[RequestID]bool{}
+			return Receiver(func(c Context) {
+				if closing.Load() == 1 {
+					return
+				}
+				if id := c.Answers(); id != 0 && !mine[id] {
+					t.Errorf("%d was answered twice, or is not of this instance", id)
+				} else if id != 0 {
+					delete(mine, id)
+					answered.Add(1)
+				}
+				if _, ok := c.Message().(*Stopping); ok {
+					asked.Add(int64(-len(mine)))
+					clear(mine)
+					return
+				}
+				to := at(c.Rand().Uint64N(20))
+				switch x := c.Rand().IntN(100); {
+				case x < 2:
+					asked.Add(int64(-len(mine)))
+					c.Fail(errors.New("now and then"))
+				case x < 40:
+					mine[c.Ask(to, 1, time.Duration(1+c.Rand().IntN(1e6)))] = true
+					asked.Add(1)
+				case x < 50:
+					mine[c.Offload(0, func() any { return 1 })] = true
+					asked.Add(1)
+				case x < 52:
+					c.Stop(to)
+				case x < 54:
+					c.Watch(to)
+				case x < 60:
+					c.Publish(c.Published(to))
+				case x < 65:
+					c.After(time.Duration(c.Rand().IntN(1e5)), 1).Stop()
+				case x < 90 && c.Caller().Request != 0:
+					c.Answer(c.Caller(), 1)
+				}
+				c.After(time.Duration(c.Rand().IntN(1e5)), 1)
+			})
+		}
+	}
+	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); runtime.Gosched() {
+		for i := range uint64(20) {
+			s.Spawn(at(i), crowd(i))
+		}
+	}
+	closing.Store(1)
+	s.Close()
+	if answered.Load() < 1000 || asked.Load() < answered.Load() {
+		t.Errorf("%d requests and %d answers", asked.Load(), answered.Load())
+	}
 }

@@ -44,7 +44,8 @@ type (
 	}
 )
 
-// RequestID numbers an actor's requests, offloads and the like from 1 on; 0 is none.
+// RequestID numbers an actor's requests, offloads and the like, rising; 0 is none. Actors that lived at one address one
+// after the other have different numbers.
 type RequestID uint64
 
 // Caller is who asked, kept by an actor that answers later. The zero Caller asked for no answer.

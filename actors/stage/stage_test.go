@@ -78,6 +78,9 @@ func (h *heard) expect(p *play, words ...string) {
 	}
 }
 
+// nth is a request's number among its actor's.
+func nth(id RequestID) uint32 { return uint32(id) }
+
 func receiver(f func(c Context)) func() Actor {
 	return func() Actor { return Receiver(f) }
 }
@@ -128,11 +131,11 @@ func TestARequestIsAnsweredOnce(t *testing.T) {
 		p.Spawn(at(2), receiver(func(c Context) {
 			switch m := c.Message().(type) {
 			case *Started:
-				h.say("ask %d", c.Ask(at(1), "keep", time.Minute))
-				h.say("ask %d", c.Ask(at(1), "b", time.Minute))
+				h.say("ask %d", nth(c.Ask(at(1), "keep", time.Minute)))
+				h.say("ask %d", nth(c.Ask(at(1), "b", time.Minute)))
 				c.Send(at(1), "free")
 			case string:
-				h.say("%d %s from %d", c.Answers(), m, c.Caller().Address.Number)
+				h.say("%d %s from %d", nth(c.Answers()), m, c.Caller().Address.Number)
 				if m == "late" {
 					c.After(10*time.Millisecond, 7)
 				}
@@ -161,15 +164,15 @@ func TestARequestTimesOutOrIsDown(t *testing.T) {
 				c.Ask(at(1), "y", 10*time.Millisecond)
 				c.Ask(at(9), "z", time.Minute)
 			case *TimedOut:
-				h.say("%d timed out at %d", c.Answers(), m.To.Number)
-				if c.Answers() == 1 {
+				h.say("%d timed out at %d", nth(c.Answers()), m.To.Number)
+				if nth(c.Answers()) == 1 {
 					c.Send(at(1), "now")
 					c.After(5*time.Millisecond, "end")
 				}
 			case *Down:
-				h.say("%d down at %d", c.Answers(), m.To.Number)
+				h.say("%d down at %d", nth(c.Answers()), m.To.Number)
 			default:
-				h.say("%v %v", m, c.Answers())
+				h.say("%v %v", m, nth(c.Answers()))
 			}
 		}))
 		h.expect(p, "3 down at 9", "2 timed out at 1", "1 timed out at 1", "end 0")
@@ -252,7 +255,7 @@ func TestAFailedActorStartsAgainAndKeepsItsMail(t *testing.T) {
 				c.Ask(at(1), "panic", time.Minute)
 				c.Send(at(1), "mail")
 			case *Down:
-				h.say("down %d", c.Answers())
+				h.say("down %d", nth(c.Answers()))
 			default:
 				h.say("%v", m)
 			}
@@ -305,7 +308,7 @@ func TestWhoFailsTooOftenStaysDown(t *testing.T) {
 				}
 				c.Ask(at(1), "later", time.Hour)
 			case *Down:
-				h.say("down %d", c.Answers())
+				h.say("down %d", nth(c.Answers()))
 			}
 		}))
 		p.run(func() bool { return len(h.words()) == 3 })
@@ -377,7 +380,7 @@ func TestOffload(t *testing.T) {
 				}
 			case int:
 				if sum += m; sum == 500 {
-					h.say("all %d", c.Answers())
+					h.say("all %d", nth(c.Answers()))
 					failed = true
 					c.Offload(time.Millisecond, func() any { panic("out there") })
 				}
@@ -460,4 +463,39 @@ func TestRandomStreamsDoNotDependOnEachOther(t *testing.T) {
 	if draws(0) != draws(5) {
 		t.Error("an actor's stream depends on its neighbours")
 	}
+}
+
+// What was asked by an actor that is gone is not answered to the next one at its address.
+func TestAnAnswerIsForWhoAsked(t *testing.T) {
+	onBoth(t, func(p *play) {
+		var h heard
+		var kept Caller
+		p.Spawn(at(1), receiver(func(c Context) {
+			switch c.Message() {
+			case "keep":
+				kept = c.Caller()
+				h.say("kept")
+			case "answer":
+				c.Answer(kept, "for the first")
+				c.Answer(c.Caller(), "for the second")
+			}
+		}))
+		p.Spawn(at(2), receiver(func(c Context) {
+			if _, ok := c.Message().(*Started); ok {
+				c.Ask(at(1), "keep", time.Minute)
+			}
+		}))
+		p.run(func() bool { return len(h.words()) == 1 })
+		p.Stop(at(2))
+		second := receiver(func(c Context) {
+			switch m := c.Message().(type) {
+			case *Started:
+				c.Ask(at(1), "answer", time.Minute)
+			case string:
+				h.say("%s", m)
+			}
+		})
+		p.run(func() bool { return p.Spawn(at(2), second) })
+		h.expect(p, "kept", "for the second")
+	})
 }
