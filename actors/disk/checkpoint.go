@@ -20,6 +20,7 @@ type checkpoint struct {
 	urgent    bool // no pauses: the node shuts down, or the ring is nearly full
 	waiting   bool // for the running round, which syncs the very files
 	began     time.Time
+	failed    time.Time
 	direct    int64 // bytes that were synced directly since
 
 	queue   []*part
@@ -72,6 +73,7 @@ func (d *Disk) checkpointIfDue(c stage.Context) {
 	case p.running:
 	case !d.closing.IsZero() && d.idle():
 		d.beginCheckpoint(c)
+	case c.Now().Sub(p.failed) < crowdedFor: // not again at once
 	case d.used*2 > d.journal.Size() && p.changed, p.direct > directMax && c.Now().Sub(p.began) > directRest:
 		d.beginCheckpoint(c)
 	}
@@ -206,7 +208,7 @@ func (d *Disk) saved(c stage.Context, m *saved) {
 	p.running, p.urgent = false, false
 	if m.err != nil {
 		c.Log().Error("writing the journal's checkpoint", "error", m.err)
-		p.changed = true
+		p.changed, p.failed = true, c.Now()
 	} else {
 		d.from, p.recycle = m.from, m.from
 		d.stats.Checkpoints++

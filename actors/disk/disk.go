@@ -23,6 +23,7 @@ type Options struct {
 	FileBytes  int64         // of one journal file: 64 MiB
 	Files      int           // of the journal's ring, at least 2: 4
 	GrowBytes  int64         // steps in which a new journal file grows: 1 MiB
+	Reserve    int64         // room in the journal for what cannot go elsewhere when the disk is full: 256 KiB
 	Parallel   int           // files that are synced at a time: 16; 1 in simulation, where nothing is parallel
 	Interval   time.Duration // between checkpoints while anything changes: 60 s
 	Spans      message.Spans // of traced commits; nil: nobody traces
@@ -34,6 +35,7 @@ func (o Options) withDefaults() Options {
 	def(&o.FileBytes, 64<<20)
 	def(&o.Files, 4)
 	def(&o.GrowBytes, 1<<20)
+	def(&o.Reserve, min(256<<10, o.FileBytes/16))
 	def(&o.Parallel, 16)
 	def(&o.Interval, time.Minute)
 	o.Files = max(o.Files, 2)
@@ -68,7 +70,8 @@ type Disk struct {
 	held      []*message.Commit // of partitions that are being flushed and cannot go through the journal
 	spare     []*message.Commit
 	round     round
-	next      uint64 // the journal's next round, and how much it holds, as of the last time that it was idle
+	crowded   time.Time // the disk was full: until then no batch goes through the journal
+	next      uint64    // the journal's next round, and how much it holds, as of the last time that it was idle
 	used      int64
 	unmarked  []*part // whose markers may ride along with the next journal write
 	suspects  []suspected
@@ -102,11 +105,16 @@ type (
 	}
 )
 
-// New makes the actor's constructor.
+// New makes the actor's constructor. A second actor that it makes takes the place of one that failed, and is broken.
 func New(o Options) func() stage.Actor {
 	o = o.withDefaults()
+	var first *Disk
 	return func() stage.Actor {
-		return &Disk{o: o, plan: plan.New(o.Parallel), stats: stats{spans: o.Spans}, parts: map[message.PartitionID]*part{}}
+		if first != nil {
+			return &broken{first}
+		}
+		first = &Disk{o: o, plan: plan.New(o.Parallel), stats: stats{spans: o.Spans}, parts: map[message.PartitionID]*part{}}
+		return first
 	}
 }
 
@@ -164,7 +172,7 @@ func (d *Disk) open(c stage.Context) {
 			return &opened{err: err}
 		}
 		j, found, err := journal.Open(journal.Options{
-			FS: files, Dir: o.Dir, FileBytes: o.FileBytes, Files: o.Files, GrowBytes: o.GrowBytes, Seed: seed,
+			FS: files, Dir: o.Dir, FileBytes: o.FileBytes, Files: o.Files, GrowBytes: o.GrowBytes, Reserve: o.Reserve, Seed: seed,
 		}, point)
 		return &opened{journal: j, found: found, from: point.From, err: err}
 	})

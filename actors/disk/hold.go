@@ -2,12 +2,13 @@ package disk
 
 import (
 	"github.com/troupe-broker/troupe/actors/disk/plan"
+	"github.com/troupe-broker/troupe/actors/message"
 )
 
 // hold sends partitions whose files are being synced for the checkpoint through the journal, or makes them wait where that
 // cannot be: one file must never be synced twice at the same time, because only one of the two would be told of an error.
 func (d *Disk) hold() {
-	r, room, any := &d.round, d.journal.Room()-d.round.reserved, false
+	r, room, any := &d.round, d.room(), false
 	for _, p := range r.parts {
 		if p.flushing == nil {
 			continue
@@ -19,27 +20,28 @@ func (d *Disk) hold() {
 		p.held, any = true, true
 	}
 	if any {
-		d.withhold()
+		d.held = append(d.held, d.takeOut(func(p *part) bool { return p.held })...)
 	}
 }
 
-// withhold takes the commits of held partitions out of the round.
-func (d *Disk) withhold() {
+// takeOut takes partitions out of the round, and returns their commits.
+func (d *Disk) takeOut(which func(p *part) bool) (out []*message.Commit) {
 	r := &d.round
 	commits, owners, parts := r.commits[:0], r.owners[:0], r.parts[:0]
 	for i, m := range r.commits {
-		if r.owners[i].held {
-			d.held = append(d.held, m)
+		if which(r.owners[i]) {
+			out = append(out, m)
 		} else {
 			commits, owners = append(commits, m), append(owners, r.owners[i])
 		}
 	}
 	for _, p := range r.parts {
-		if !p.held {
+		if !which(p) {
 			parts = append(parts, p)
 		}
 	}
 	r.commits, r.owners, r.parts = commits, owners, parts
+	return out
 }
 
 // release gives held commits back, in front of what has gathered since.

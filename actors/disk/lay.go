@@ -15,7 +15,7 @@ func (d *Disk) choose(now time.Time) {
 	for _, p := range r.parts {
 		r.shares = append(r.shares, plan.Share{Files: len(p.dirty), Bytes: p.bytes, Must: p.must})
 	}
-	d.plan.Choose(now, r.shares, d.journal.Room()-r.reserved)
+	d.plan.Choose(now, r.shares, d.room())
 	for i, p := range r.parts {
 		p.way = r.shares[i].Way
 	}
@@ -46,7 +46,7 @@ func (d *Disk) lay() {
 // marker voids what came before it only.
 func (d *Disk) layMarkers() {
 	r := &d.round
-	room := d.journal.Room() - r.reserved
+	room := d.room()
 	for _, p := range r.parts {
 		room -= p.bytes
 	}

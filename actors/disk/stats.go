@@ -20,6 +20,8 @@ type Stats struct {
 
 	JournalUsed, JournalSize int64 // bytes
 	Partitions               int   // of which something is remembered
+
+	Broken bool // the actor has failed, and nothing is made durable before the process starts again
 }
 
 // Ways are the rounds that went one way.

@@ -42,6 +42,7 @@ type Options struct {
 	FileBytes int64  // of one file, rounded up to 4096; at least 8192
 	Files     int    // of the ring; more are made only when the ring is full and a round cannot go elsewhere
 	GrowBytes int64  // a file that was not written before grows in steps of this
+	Reserve   int64  // so much of pre-written room stays behind rounds with batches, for rounds without
 	Seed      uint64 // for the files' seeds: another one at every start
 }
 
@@ -121,7 +122,7 @@ func (j *Journal) Write(entries []Entry) (uint64, error) {
 		return 0, fmt.Errorf("a journal round of %d bytes does not fit into a file of %d", length, j.o.FileBytes)
 	}
 	r.length = uint32(length)
-	f, err := j.place(r.size())
+	f, err := j.place(r.size(), j.reserve(entries))
 	if err != nil {
 		return 0, err
 	}
@@ -190,24 +191,55 @@ func (j *Journal) list() error {
 	return nil
 }
 
-// place finds the file for a round of that size, with room on the disk for it.
-func (j *Journal) place(size int64) (*file, error) {
+// reserve is what a round must leave: nothing, if it has no batch. Such rounds are small and cannot go elsewhere; so a disk
+// that is full does not stop them at once.
+func (j *Journal) reserve(entries []Entry) int64 {
+	for i := range entries {
+		if entries[i].Kind == Batch {
+			return j.o.Reserve
+		}
+	}
+	return 0
+}
+
+// place finds the file for a round of that size, with room on the disk for it and for the reserve behind it.
+func (j *Journal) place(size, reserve int64) (*file, error) {
 	if j.writable {
 		f := j.live[len(j.live)-1]
-		if f.end+size <= j.o.FileBytes {
-			return f, j.grow(f, f.end+size)
+		if f.end+size+reserve <= j.o.FileBytes || f.end+size <= j.o.FileBytes && j.spare(reserve) == nil {
+			if err := j.grow(f, min(f.end+size+reserve, j.o.FileBytes)); err == nil || !j.written(page+size) {
+				return f, err
+			}
 		}
 	}
 	f, err := j.take()
 	if err != nil {
 		return nil, err
 	}
-	if err := j.grow(f, page+size); err != nil {
+	if err := j.grow(f, min(page+size+reserve, j.o.FileBytes)); err != nil {
 		j.free = append(j.free, f)
 		return nil, err
 	}
 	j.begin(f)
 	return f, nil
+}
+
+// spare makes sure that the reserve is there in a free file when the newest comes to its end.
+func (j *Journal) spare(reserve int64) error {
+	if j.written(page+reserve) || len(j.free) == 0 && len(j.live) >= j.o.Files {
+		return nil
+	}
+	f, err := j.take()
+	if err != nil {
+		return err
+	}
+	j.free = append(j.free, f)
+	return j.grow(f, page+reserve)
+}
+
+// written says that a free file has so many bytes that take no room any more.
+func (j *Journal) written(size int64) bool {
+	return slices.ContainsFunc(j.free, func(f *file) bool { return f.size >= size })
 }
 
 // begin makes f the newest file.
