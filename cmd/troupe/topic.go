@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/troupe-broker/troupe/actors/message"
 )
 
 func newTopic() *cobra.Command {
@@ -119,7 +121,7 @@ func newTopicList() *cobra.Command {
 }
 
 func rowOf(t kadm.TopicDetail) topicRow {
-	return topicRow{Name: t.Topic, ID: t.ID.String(), Partitions: len(t.Partitions), Replicas: t.Partitions.NumReplicas(), Internal: t.IsInternal}
+	return topicRow{Name: t.Topic, ID: message.TopicID(t.ID).String(), Partitions: len(t.Partitions), Replicas: t.Partitions.NumReplicas(), Internal: t.IsInternal}
 }
 
 // topicSheet is everything about a topic.
