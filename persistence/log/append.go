@@ -43,6 +43,7 @@ func (l *Log) Append(b record.Batch, now time.Time) error {
 	l.index.add(b, l.size, l.shape.rules.interval)
 	l.size += int64(len(b))
 	l.next = b.NextOffset()
+	l.trail.add(spot{l.size, l.next})
 	l.dirty.last = true
 	return nil
 }
@@ -150,6 +151,7 @@ func (l *Log) begin(segments []*segment) {
 	l.setSegments(segments).damaged = nil
 	l.size, l.index = 0, sketch{base: next.base, maxTime: noTime}
 	l.dirty.follow(&next.log)
+	l.trail.clear()
 }
 
 // seal fixes what views read of a segment that gets no more appends. Its index goes to a file; if that cannot be

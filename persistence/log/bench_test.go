@@ -47,8 +47,13 @@ func BenchmarkRead(b *testing.B) {
 	for range 100_000 {
 		fill(b, l, batch)
 	}
-	v := l.View(message.Bounds{})
+	l.View(message.Bounds{HighWatermark: l.End()})
+	for range 10 {
+		fill(b, l, batch)
+	}
+	v := l.View(message.Bounds{HighWatermark: l.End()})
 	for name, offset := range map[string]func(i int64) int64{
+		"Fresh":  func(int64) int64 { return l.End() - 10 },
 		"Tail":   func(int64) int64 { return l.End() - 1 },
 		"Middle": func(i int64) int64 { return i * 7919 % l.End() },
 	} {

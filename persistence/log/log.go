@@ -73,6 +73,7 @@ type Log struct {
 	size  int64 // of the last segment
 	since time.Time
 	index sketch // of the last segment
+	trail trail  // of the last segment
 
 	history   handle // the epochs file
 	first     handle // the start file

@@ -264,9 +264,9 @@ func (m *model) checkEpochs(t *rapid.T, visible []record.Batch) {
 
 // checkRead reads somewhere: whole batches, the right ones, within limit and size.
 func (m *model) checkRead(t *rapid.T, visible []record.Batch) {
-	v := m.log.View(message.Bounds{})
 	offset := rapid.Int64Range(m.start, m.end).Draw(t, "read")
 	limit := rapid.Int64Range(m.start, m.end).Draw(t, "limit")
+	v := m.log.View(message.Bounds{HighWatermark: limit})
 	most := rapid.IntRange(0, 3000).Draw(t, "maxBytes")
 	one := rapid.Bool().Draw(t, "oneAtLeast")
 	s, err := v.Read(offset, limit, most, one)

@@ -156,6 +156,7 @@ func (l *Log) TruncateAll(offset int64) error {
 		return err
 	}
 	l.setSegments(nil)
+	l.trail.clear()
 	l.start, l.next, l.size = offset, offset, 0
 	if err := l.cutEpochs(0); err != nil {
 		return err

@@ -17,12 +17,19 @@ type view struct {
 	size    int64 // of the last segment
 	maxTime int64
 	entries []entry
+
+	committed, before spot // see trail
 }
 
 // View is an immutable picture for readers, with the bounds given (LogStart and LogEnd are filled in by the log). It
 // stays readable when the log goes on, rolls or is truncated above the bounds' HighWatermark. What retention takes away
 // under it is answered with ErrOffsetOutOfRange.
-func (l *Log) View(b message.Bounds) message.View { return l.view(b) }
+func (l *Log) View(b message.Bounds) message.View {
+	v := l.view(b)
+	l.trail.commit(b.HighWatermark)
+	v.committed, v.before = l.trail.committed, l.trail.before
+	return v
+}
 
 func (l *Log) view(b message.Bounds) *view {
 	b.LogStart, b.LogEnd = l.start, l.next
@@ -69,6 +76,9 @@ func (v *view) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message
 	limit = min(limit, v.bounds.LogEnd)
 	if offset >= limit {
 		return message.Slice{}, nil
+	}
+	if s, ok := v.fresh(offset, limit, maxBytes); ok {
+		return s, nil
 	}
 	room := scratches.Get().(*scratch)
 	defer scratches.Put(room)
@@ -201,6 +211,10 @@ func (v *view) extend(p *part, w *walker, limit, end int64) error {
 	}
 	if limit == p.next && p.size <= end { // all of it
 		w.at, w.next = p.size, limit
+		return nil
+	}
+	if c := v.committed; c.at > w.at && c.at <= end && c.next == limit && p.segment == v.shape.segments[len(v.shape.segments)-1] {
+		w.at, w.next = c.at, limit
 		return nil
 	}
 	i := p.find.last(func(e entry) bool { return int64(e.at) <= end && p.base+int64(e.offset) <= limit })
