@@ -258,13 +258,19 @@ func (d *Disk) remove(c stage.Context, paths []string) {
 // flushed makes everything durable and closes the journal: a clean shutdown.
 func (d *Disk) flushed(c stage.Context) {
 	d.closing = c.Caller()
-	if d.journal == nil {
+	d.closeSoon(c)
+}
+
+// closeSoon ends a clean shutdown as soon as the journal is open and everything is in it.
+func (d *Disk) closeSoon(c stage.Context) {
+	switch {
+	case d.failed != nil:
 		d.closed = true
 		c.Answer(d.closing, &message.FlushDone{Err: d.failed})
-		return
+	case d.journal != nil:
+		d.checkpoint.urgent = true
+		d.checkpointIfDue(c)
 	}
-	d.checkpoint.urgent = true
-	d.checkpointIfDue(c)
 }
 
 // close ends a clean shutdown once a checkpoint has been written behind the last commit; what a partition could not replay

@@ -183,6 +183,10 @@ func (d *Disk) opened(c stage.Context, m *opened) {
 	if m.err != nil {
 		d.failed = m.err
 		c.Log().Error("the journal cannot be read: no partition is opened", "error", m.err)
+		for _, commit := range d.gathering {
+			d.refuse(c, commit)
+		}
+		d.gathering = nil
 	} else {
 		d.journal, d.from = m.journal, m.from
 		d.know(m.found)
@@ -198,6 +202,9 @@ func (d *Disk) opened(c stage.Context, m *opened) {
 	}
 	d.schedule(c)
 	d.start(c)
+	if !d.closing.IsZero() {
+		d.closeSoon(c)
+	}
 }
 
 func (d *Disk) know(found []journal.Found) {
