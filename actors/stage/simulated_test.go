@@ -158,3 +158,35 @@ func BenchmarkNewWorld(b *testing.B) {
 		NewSimulated(NewScheduler(1, time.Unix(0, 0)), Options{Node: 1}, 1)
 	}
 }
+
+func TestTheDiskMakesActorsWait(t *testing.T) {
+	w := NewScheduler(3, time.Unix(0, 0))
+	s := NewSimulated(w, Options{Node: 1}, 1)
+	disk := time.Duration(0)
+	s.SetDelay(func() time.Duration {
+		d := disk
+		disk = 0
+		return d
+	})
+	var wrote, synced time.Duration
+	s.Spawn(at(1), receiver(func(c Context) {
+		switch c.Message() {
+		case "write":
+			disk = time.Second
+		case "next":
+			wrote = w.Elapsed()
+			c.Offload(0, func() any {
+				disk = time.Minute
+				return "synced"
+			})
+		case "synced":
+			synced = w.Elapsed()
+		}
+	}))
+	s.Send(at(1), "write")
+	s.Send(at(1), "next")
+	w.RunFor(time.Hour)
+	if wrote.Round(time.Second) != time.Second || synced.Round(time.Second) != 61*time.Second {
+		t.Errorf("the next message came after %v, the sync ended after %v", wrote, synced)
+	}
+}
