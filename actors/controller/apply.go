@@ -54,6 +54,9 @@ func (k *Controller) applyEntry(e *raftpb.Entry) (image.Change, error) {
 		if !mine.request.caller.IsZero() {
 			k.waiting = append(k.waiting, waiter{index: int64(e.GetIndex()), caller: mine.request.caller, reply: mine.decision.Reply})
 		}
+		for _, r := range mine.reads {
+			k.waiting = append(k.waiting, waiter{index: int64(e.GetIndex()), caller: r.caller, reply: r.reply})
+		}
 		return mine.decision.Change, nil
 	case e.GetType() != raftpb.EntryNormal:
 		return k.applyVoters(e)
@@ -83,6 +86,9 @@ func (k *Controller) proposed(e *raftpb.Entry) *proposal {
 		}
 		if !p.request.caller.IsZero() {
 			k.parked = append(k.parked, p.request)
+		}
+		for _, r := range p.reads {
+			k.parked = append(k.parked, r.request)
 		}
 	}
 	return nil

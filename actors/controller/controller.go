@@ -90,6 +90,13 @@ type proposal struct {
 	index, term uint64
 	decision    metadata.Decision
 	request     request
+	reads       []read
+}
+
+// read is a request that changed nothing. Its answer rests on a proposal, and must not be heard before that is committed.
+type read struct {
+	request
+	reply any
 }
 
 // waiter is owed an answer when the broker has applied the image of an index.

@@ -62,6 +62,10 @@ func (k *Controller) decide(c stage.Context, r request) {
 		k.propose(c, d, r)
 		return
 	}
+	if n := len(k.proposals); n > 0 {
+		k.proposals[n-1].reads = append(k.proposals[n-1].reads, read{r, d.Reply})
+		return
+	}
 	c.Answer(r.caller, d.Reply)
 	if _, registers := r.ask.(*message.RegisterBroker); registers && r.caller.Address == message.BrokerAt(c.Self().Node) {
 		k.tellBroker(c, nil) // it started again and has no image
