@@ -137,9 +137,9 @@ func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 	case Full:
 		f.Amount = some(r, 0, 1000, 20000)
 	case Slow:
-		f.Amount = some(r, 5, 50, 500)
+		f.Amount = some(r, 5, 50, 200)
 	case Hung:
-		f.Amount, f.ForMillis = 100_000, some(r, 50, 300)
+		f.Amount, f.ForMillis = 1000, some(r, 50, 300)
 	case Rot:
 		f.Times = 1 + r.IntN(3)
 		f.Path = pick(r, ".log", ".index", "epochs", "producers.snapshot")

@@ -19,6 +19,7 @@ type History struct {
 	Damage bool
 
 	violation *Violation
+	losses    int               // of power
 	failed    bool              // the disk has failed: what only the page cache has is not certain any more
 	batches   map[uint64]*Batch // by fingerprint
 	producers map[int64]string  // who was given an id
@@ -57,6 +58,7 @@ type Batch struct {
 	Sequence  int32
 
 	print uint64
+	asOf  int // how many losses of power there had been when it was sent last
 }
 
 func (b *Batch) String() string {
@@ -68,9 +70,13 @@ func (b *Batch) String() string {
 
 // Sent notes a batch before it is sent for the first time.
 func (h *History) Sent(b *Batch, bytes record.Batch) {
+	h.Again(b)
 	b.print = fingerprint(bytes)
 	h.batches[b.print] = b
 }
+
+// Again notes that a batch is about to be sent again.
+func (h *History) Again(b *Batch) { b.asOf = h.losses }
 
 // fingerprint is of everything that a broker may not change in a batch.
 func fingerprint(b record.Batch) uint64 {
@@ -98,6 +104,7 @@ func (h *History) OnAck(do func()) { h.onAck = do }
 
 // PowerLoss notes that what was not synced may be gone: topics that only promise the page cache may have lost their end.
 func (h *History) PowerLoss() {
+	h.losses++
 	for _, t := range h.Topics {
 		if !t.Fsync {
 			t.Loosen()
@@ -217,7 +224,7 @@ func (h *History) Acked(b *Batch, base int64) {
 	if h.onAck != nil {
 		h.onAck()
 	}
-	if base < 0 {
+	if base < 0 || h.outdated(b.Partition, b.asOf) {
 		return
 	}
 	if base > math.MaxInt32 {
@@ -228,6 +235,9 @@ func (h *History) Acked(b *Batch, base int64) {
 		p.acked = true
 	}
 }
+
+// outdated says that an answer to a request from before a loss of power says nothing about what is there now.
+func (h *History) outdated(p *Partition, asOf int) bool { return asOf < h.losses && !p.Topic.Fsync }
 
 // settle puts a batch at an offset, where nothing else may be.
 func (h *History) settle(b *Batch, base int64) *place {
@@ -295,21 +305,24 @@ func (h *History) Epoch(p *Partition, floor, epoch int32) {
 // Floor is what a client knows of a partition when it asks: what it is told then must not be less.
 type Floor struct {
 	High, Start int64
-	Epoch       int32
+	Epoch       int32 // of the leader, at least
+	asOf        int
 }
 
-// Floor is what is known now.
-func (p *Partition) Floor() Floor {
-	return Floor{High: p.high, Start: max(p.start, p.deleted), Epoch: p.epoch}
+// Floor is what is known now. What a node leads since it started it leads in a newer epoch than before.
+func (h *History) Floor(p *Partition) Floor {
+	return Floor{High: p.high, Start: max(p.start, p.deleted), Epoch: max(p.epoch, p.before+1), asOf: h.losses}
 }
 
 // Marks notes a high watermark and a log start, either of them -1 if it was not told.
 func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
+	if h.outdated(p, floor.asOf) {
+		return
+	}
 	if !h.certain(p) {
 		p.high, p.start = max(high, 0), max(start, 0)
 		return
 	}
-	floor = Floor{High: min(floor.High, p.high), Start: min(floor.Start, max(p.start, p.deleted))} // a loss of power in between
 	if high >= 0 && high < floor.High {
 		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)
 	}

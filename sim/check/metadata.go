@@ -21,7 +21,7 @@ func (h *History) Expect() (topics []Expected, floors map[*Partition]Floor) {
 	for _, t := range h.Topics {
 		topics = append(topics, Expected{t, len(t.Partitions), t.State})
 		for _, p := range t.Partitions {
-			floors[p] = p.Floor()
+			floors[p] = h.Floor(p)
 		}
 	}
 	return topics, floors
@@ -54,6 +54,6 @@ func (h *History) describedPartitions(e Expected, floors map[*Partition]Floor, d
 		return
 	}
 	for i, p := range e.Topic.Partitions[:e.Partitions] {
-		h.Epoch(p, max(floors[p].Epoch, p.before+1), d.Epochs[i])
+		h.Epoch(p, floors[p].Epoch, d.Epochs[i])
 	}
 }

@@ -16,7 +16,10 @@ type Found struct {
 
 // Read checks what a fetch has brought: whole batches of one partition, the first of which holds offset. What a broker
 // sends of a batch that did not fit is not there.
-func (h *History) Read(p *Partition, offset, high int64, bytes []byte) []Found {
+func (h *History) Read(p *Partition, floor Floor, offset, high int64, bytes []byte) []Found {
+	if h.outdated(p, floor.asOf) {
+		return nil
+	}
 	var found []Found
 	next := int64(-1)
 	for len(bytes) > record.HeaderSize {
@@ -194,7 +197,7 @@ func (p *Partition) startNow() int64 {
 
 // Ends checks where the newest leader epoch ends: at the log's end, which is not below what is committed.
 func (h *History) Ends(p *Partition, floor Floor, end int64) {
-	if end < min(floor.High, p.high) {
+	if end < floor.High && !h.outdated(p, floor.asOf) {
 		h.Fail(EpochsAgree, "%s: its newest epoch ends at %d and its high watermark was %d.", p, end, floor.High)
 	}
 }

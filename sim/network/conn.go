@@ -33,6 +33,7 @@ type Conn struct {
 	flying      int           // requests that are not answered
 	pending     int           // answers that are not received
 	hungUp      bool          // the client has heard or said that it is over
+	doomed      bool          // a reset of it is under way
 	over        bool          // the node's side is
 }
 
@@ -41,10 +42,11 @@ var errReset = errors.New("connection reset by peer")
 
 // Send sends a request, without its length in front. The bytes are the connection's from then on.
 func (c *Conn) Send(frame []byte) {
-	if c.hungUp {
+	if c.hungUp || c.doomed {
 		return
 	}
 	if c.one(c.net.opts.Reset) {
+		c.doomed = true
 		c.net.time.After(c.delay(), c.reset)
 		return
 	}

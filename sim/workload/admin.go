@@ -239,7 +239,7 @@ func (a *admin) deleteRecords(t *check.Topic) {
 	part.Partition, part.Offset = p.Index, target
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	floor := p.Floor()
+	floor := a.history.Floor(p)
 	a.ask(req, func(r kmsg.Response) {
 		for _, t := range r.(*kmsg.DeleteRecordsResponse).Topics {
 			for _, one := range t.Partitions {

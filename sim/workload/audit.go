@@ -151,7 +151,7 @@ func (a *Audit) bound(l *audited, which int64, into *int64) {
 	part.Partition, part.Timestamp, part.CurrentLeaderEpoch = l.of.Index, which, -1
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	floor := l.of.Floor()
+	floor := a.history.Floor(l.of)
 	a.call(req, auditPatience, func(r kmsg.Response, err error) {
 		if err == nil {
 			p := r.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
@@ -180,7 +180,7 @@ func (a *Audit) fetch(l *audited) {
 	part.Partition, part.FetchOffset, part.PartitionMaxBytes = l.of.Index, l.next, 1<<20
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	floor := l.of.Floor()
+	floor := a.history.Floor(l.of)
 	a.call(req, auditPatience, func(r kmsg.Response, err error) {
 		if err != nil {
 			a.again(a.step, "a fetch of %s was not answered: %v", l.of, err)
@@ -202,7 +202,7 @@ func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopi
 		return
 	default:
 		a.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
-		found := a.history.Read(l.of, l.next, p.HighWatermark, p.RecordBatches)
+		found := a.history.Read(l.of, floor, l.next, p.HighWatermark, p.RecordBatches)
 		if len(found) == 0 {
 			a.again(a.step, "nothing came of %s at %d, and its high watermark is %d", l.of, l.next, l.high)
 			return

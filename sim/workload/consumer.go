@@ -85,7 +85,7 @@ func (c *consumer) fetch() {
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = c.topic.Name, c.topic.ID
 	for i, l := range c.lanes {
-		floors[i], asked[i] = l.of.Floor(), l.offset
+		floors[i], asked[i] = c.history.Floor(l.of), l.offset
 		if known, ok := c.told[l]; ok && req.SessionEpoch > 0 && known == l.offset {
 			continue
 		}
@@ -165,7 +165,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		return false
 	}
 	c.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
-	found := c.history.Read(l.of, asked, p.HighWatermark, p.RecordBatches)
+	found := c.history.Read(l.of, floor, asked, p.HighWatermark, p.RecordBatches)
 	if len(found) > 0 {
 		l.offset = found[len(found)-1].Next
 	}
@@ -181,7 +181,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 // findStart asks where a log starts, as a consumer does whose offset is gone.
 func (c *consumer) findStart(l *reading) {
 	c.fetching = true
-	floor := l.of.Floor()
+	floor := c.history.Floor(l.of)
 	c.offsets(l, -2, func(code message.Code, offset, _ int64) {
 		if code == message.OK {
 			c.history.Marks(l.of, floor, -1, offset)
@@ -219,7 +219,7 @@ func (c *consumer) offsets(l *reading, millis int64, then func(code message.Code
 func (c *consumer) listOffsets() {
 	c.fetching = true
 	l := c.lanes[c.chance.IntN(len(c.lanes))]
-	floor := l.of.Floor()
+	floor := c.history.Floor(l.of)
 	millis := []int64{-1, -2, -3, c.world.Millis() - int64(c.chance.IntN(2000))}[c.chance.IntN(4)]
 	c.offsets(l, millis, func(code message.Code, offset, stamp int64) {
 		switch {
@@ -239,7 +239,7 @@ func (c *consumer) listOffsets() {
 func (c *consumer) askEpochs() {
 	c.fetching = true
 	l := c.lanes[c.chance.IntN(len(c.lanes))]
-	floor := l.of.Floor()
+	floor := c.history.Floor(l.of)
 	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 	req.Version = 4
 	req.ReplicaID = -1

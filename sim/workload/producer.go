@@ -167,6 +167,7 @@ func (p *producer) send(batches ...*sent) {
 	topic.Topic, topic.TopicID = p.topic.Name, p.topic.ID
 	for _, s := range batches {
 		s.flying = true
+		p.history.Again(s.Batch)
 		part := kmsg.NewProduceRequestTopicPartition()
 		part.Partition, part.Records = s.Partition.Index, s.bytes
 		topic.Partitions = append(topic.Partitions, part)
