@@ -558,3 +558,104 @@ func TestACutThatIsUndoneIsNoDamage(t *testing.T) {
 		t.Fatalf("%+v, %v", list, err)
 	}
 }
+
+// Who reads where the first segments should be is told, also after another restart; nothing is skipped silently.
+func TestMissingFirstSegmentsAreDamage(t *testing.T) {
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	want := mustAppend(t, l, 30, 1)
+	mustSync(t, l.Dirty())
+	for _, seg := range l.shape.segments[:2] {
+		if err := fs.Remove(seg.log.path()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := l.shape.segments[2].base
+	for i := range 2 {
+		l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30})
+		if l.Start() != 0 || l.End() != 30 || i == 0 && (len(r.Quarantine) != 1 || r.Quarantine[0].Next != from) {
+			t.Fatalf("%d to %d: %+v", l.Start(), l.End(), r)
+		}
+		mustSync(t, r.Dirty)
+		v := l.View(message.Bounds{})
+		for _, offset := range []int64{0, from - 1} {
+			_, _, err := at(v, offset)
+			if d, ok := errors.AsType[*message.Damaged](err); !ok || d.First != 0 || d.Next != from {
+				t.Errorf("at %d: %v", offset, err)
+			}
+		}
+		if _, s, err := at(v, from); err != nil || s.First != from {
+			t.Errorf("behind: %+v, %v", s, err)
+		}
+		if !equal(contents(t, l), want[from:]) {
+			t.Errorf("%d batches are left", len(contents(t, l)))
+		}
+		fs = fs.Crash(rand.New(rand.NewPCG(1, 1)))
+	}
+}
+
+// What the journal has of a segment that is missing is passed over: to bring it back would cut what is good behind it.
+func TestRedoGoesRoundAMissingSegment(t *testing.T) {
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	all := mustAppend(t, l, 30, 1)
+	gone := l.shape.segments[1]
+	if err := fs.Remove(gone.log.path()); err != nil {
+		t.Fatal(err)
+	}
+	var redo []message.Redo
+	more := batchOf(t, 30, 1, record.None, 10, 1)
+	for _, b := range append(all[gone.base-1:30:30], more) {
+		redo = append(redo, message.Redo{LeaderEpoch: 1, Base: b.BaseOffset(), Batch: b})
+	}
+	l, _ = mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30, Config: small(1000)})
+	if err := l.Redo(redo, epoch0); err != nil {
+		t.Fatal(err)
+	}
+	want := append(append(all[:gone.base:gone.base], all[gone.bound:]...), more)
+	if !equal(contents(t, l), want) || l.End() != 31 {
+		t.Errorf("%d batches, end %d", len(contents(t, l)), l.End())
+	}
+}
+
+// Offsets may be missing in a compacted log: who reads where there is none gets what comes next.
+func TestGaps(t *testing.T) {
+	c := Config{SegmentBytes: 1000, IndexIntervalBytes: 300, Gaps: true}
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c})
+	var want []record.Batch
+	for i := range int64(30) {
+		b := batchOf(t, i*(i+1), 1, record.None, 100, epoch0.UnixMilli()) // 0, 2, 6, 12, ...
+		if err := l.Append(b, epoch0); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, b)
+	}
+	size := int64(len(want[0]))
+	for point := int64(0); point <= l.End(); point += 17 {
+		l, r := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c, RecoveryPoint: point})
+		if !equal(contents(t, l), want) || r.Cut != 0 || r.Quarantine != nil || l.End() != want[29].NextOffset() {
+			t.Fatalf("point %d: %d batches, %+v", point, len(contents(t, l)), r)
+		}
+		for offset, i := int64(0), 0; offset < l.End(); offset++ {
+			for want[i].LastOffset() < offset {
+				i++
+			}
+			if b, s, err := at(l.View(message.Bounds{}), offset); err != nil || s.First != want[i].BaseOffset() || !bytes.HasPrefix(b, want[i]) {
+				t.Fatalf("offset %d: %+v, %v", offset, s, err)
+			}
+		}
+	}
+	// an offset has no checksum: a rotten one must not let what follows pass for an unsynced tail
+	seg := l.shape.segments[0]
+	if err := errors.Join(fs.Rot(seg.log.path(), size, 3), fs.Remove(seg.index.path())); err != nil {
+		t.Fatal(err)
+	}
+	again, r := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c, RecoveryPoint: 12})
+	if r.Cut != 0 || len(r.Quarantine) != 1 || !equal(contents(t, again), append(want[:1:1], want[2:]...)) {
+		t.Fatalf("%d batches, %+v", len(contents(t, again)), r)
+	}
+	if err := l.Truncate(100); err != nil || l.End() != want[9].NextOffset() {
+		t.Fatalf("the log ends at %d: %v", l.End(), err)
+	}
+}

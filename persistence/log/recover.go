@@ -89,8 +89,10 @@ func (r *recovery) run(start int64) error {
 		r.nothing(start)
 		return r.settle()
 	}
-	if lost := found[0].base; lost > start {
-		r.report.Quarantine = append(r.report.Quarantine, message.Damaged{File: l.place.dir, First: start, Next: lost, Why: "the first segments are missing"})
+	if found[0].base > start {
+		if found, err = r.front(found, start); err != nil {
+			return err
+		}
 	}
 	if err := r.load(found); err != nil {
 		return err
@@ -107,6 +109,17 @@ func (r *recovery) run(start int64) error {
 	}
 	l.forgetEpochs()
 	return r.sum()
+}
+
+// front puts an empty segment where the first ones are missing, so that who reads there is told.
+func (r *recovery) front(found []*segment, start int64) ([]*segment, error) {
+	l, lost := r.log, found[0].base
+	r.report.Quarantine = append(r.report.Quarantine, message.Damaged{File: l.place.dir, First: start, Next: lost, Why: "the first segments are missing"})
+	seg := newSegment(l.place, start)
+	seg.bound = lost
+	_, err := seg.log.create()
+	l.dirty.dir = true
+	return append([]*segment{seg}, found...), err
 }
 
 // nothing is a log without files: new, or lost.
@@ -281,7 +294,7 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	l := r.log
 	for {
 		b, err := w.checked()
-		if err == nil && b.LeaderEpoch() > w.epoch {
+		if err == nil && (b.LeaderEpoch() > w.epoch || b.BaseOffset() > w.next) {
 			b, err = r.doubt(w, b)
 		}
 		if bad, ok := err.(flaw); ok {
@@ -308,14 +321,19 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	}
 }
 
-// doubt looks, where the epoch rises below the recovery point, at the next batch: the epoch is the one field that neither
-// checksum nor order protects, and a rotten one would make all that follows look old.
+// doubt looks, where the epoch rises or the offset leaps below the recovery point, at the next batch: the epoch is the one
+// field that neither checksum nor order protects, nor do they the offset where there may be gaps, and a rotten one would
+// make all that follows look old.
 func (r *recovery) doubt(w *walker, b record.Batch) (record.Batch, error) {
-	epoch, behind := b.LeaderEpoch(), b.NextOffset()
-	if behind < r.point {
+	epoch, base, behind := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
+	if w.next < r.point {
 		next, err := w.peek(w.at + int64(b.Size()))
-		if err == nil && next.Magic() == 2 && next.BaseOffset() == behind && next.LeaderEpoch() < epoch {
+		switch {
+		case err != nil || next.Magic() != 2:
+		case next.BaseOffset() == behind && next.LeaderEpoch() < epoch:
 			return nil, flaw(fmt.Sprintf("leader epoch %d, but the next batch has %d", epoch, next.LeaderEpoch()))
+		case base > w.next && next.BaseOffset() > w.next && next.BaseOffset() < behind:
+			return nil, flaw(fmt.Sprintf("offset %d, but the next batch has %d", base, next.BaseOffset()))
 		}
 	}
 	return w.peek(w.at)
