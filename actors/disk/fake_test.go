@@ -25,6 +25,7 @@ type bench struct {
 	files         vfs.FS
 	chance        *rand.Rand
 	now           time.Time
+	clock         func() time.Time // nil: now stands still between steps
 
 	actor stage.Actor
 	at    letter
@@ -47,13 +48,19 @@ func (b *bench) Self() message.Address          { return diskAddress }
 func (b *bench) Message() any                   { return b.at.msg }
 func (b *bench) Caller() stage.Caller           { return b.at.caller }
 func (b *bench) Answers() stage.RequestID       { return b.at.answers }
-func (b *bench) Now() time.Time                 { return b.now }
 func (b *bench) Rand() *rand.Rand               { return b.chance }
 func (b *bench) FS() vfs.FS                     { return b.files }
 func (b *bench) Log() *slog.Logger              { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 func (b *bench) Publish(v any)                  { b.views = append(b.views, v) }
 func (b *bench) Unhandled()                     { panic(b.at.msg) }
 func (b *bench) Send(to message.Address, m any) { b.sent = append(b.sent, letter{to: to, msg: m}) }
+
+func (b *bench) Now() time.Time {
+	if b.clock != nil {
+		return b.clock()
+	}
+	return b.now
+}
 
 func (b *bench) Answer(to stage.Caller, m any) {
 	b.sent = append(b.sent, letter{to: to.Address, msg: m, answers: to.Request})
