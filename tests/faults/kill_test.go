@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/troupe-broker/troupe/tests/broker"
 )
 
 const (
@@ -21,17 +22,17 @@ const (
 // TestKillUnderLoad kills the broker under load again and again: no acknowledged record is lost, an idempotent producer's
 // record is there once and in order, and every start takes at most a second.
 func TestKillUnderLoad(t *testing.T) {
-	b := newBroker(t, t.TempDir())
-	b.start()
-	createTopic(t, b.addr, killTopic, killPartitions)
-	load := startLoad(t, b.addr)
+	b := broker.New(t, t.TempDir())
+	b.Start()
+	b.CreateTopic(t, killTopic, killPartitions, nil)
+	load := startLoad(t, b)
 	slowest := time.Duration(0)
 	n := rounds(t, 50, 4)
 	for range n {
 		before := load.acked.Load()
 		time.Sleep(time.Duration(200+rand.IntN(400)) * time.Millisecond)
-		b.kill()
-		slowest = max(slowest, b.start())
+		b.Kill()
+		slowest = max(slowest, b.Start())
 		load.awaitProgress(t, before)
 	}
 	load.stop(t)
@@ -39,26 +40,7 @@ func TestKillUnderLoad(t *testing.T) {
 	if slowest > time.Second {
 		t.Errorf("the slowest of %d starts took %v, more than a second", n, slowest)
 	}
-	load.verify(t, b.addr)
-}
-
-func createTopic(t *testing.T, addr, topic string, partitions int32) {
-	t.Helper()
-	client := newClient(t, addr)
-	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func newClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.MetadataMinAge(50 * time.Millisecond),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.DisableClientMetrics()}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	load.verify(t, b)
 }
 
 // load is two idempotent producers that number their records per partition, and what was acknowledged of them.
@@ -88,11 +70,11 @@ func idOf(b []byte) id {
 	return id{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:])}
 }
 
-func startLoad(t *testing.T, addr string) *load {
+func startLoad(t *testing.T, b *broker.Broker) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel, certain: map[id]int64{}}
 	for p := range uint32(2) {
-		client := newClient(t, addr, kgo.DefaultProduceTopic(killTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		client := b.NewClient(t, kgo.DefaultProduceTopic(killTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.MaxBufferedRecords(2000), kgo.ProducerLinger(time.Millisecond), kgo.RecordRetries(1<<30))
 		l.producers = append(l.producers, client)
 		l.wg.Go(func() { l.produce(ctx, client, p) })
@@ -151,10 +133,10 @@ func (l *load) stop(t *testing.T) {
 }
 
 // verify reads everything back.
-func (l *load) verify(t *testing.T, addr string) {
+func (l *load) verify(t *testing.T, b *broker.Broker) {
 	t.Helper()
 	seen, next := map[id]int64{}, map[[2]uint32]uint64{}
-	for _, r := range readAll(t, addr, killTopic, killPartitions) {
+	for _, r := range b.ReadAll(t, killTopic, killPartitions) {
 		i := idOf(r.Value)
 		if at, ok := seen[i]; ok {
 			t.Fatalf("record %+v is at offsets %d and %d", i, at, r.Offset)
@@ -175,31 +157,4 @@ func (l *load) verify(t *testing.T, addr string) {
 		}
 	}
 	t.Logf("%d records read, %d acknowledged, %d lost", len(seen), len(l.certain), lost)
-}
-
-// readAll reads partitions from their start to the end they have now.
-func readAll(t *testing.T, addr, topic string, partitions int32) (all []*kgo.Record) {
-	t.Helper()
-	from := map[int32]kgo.Offset{}
-	for p := range partitions {
-		from[p] = kgo.NewOffset().AtStart()
-	}
-	client := newClient(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { want += o.Offset })
-	ctx, done := context.WithTimeout(context.Background(), time.Minute)
-	defer done()
-	for int64(len(all)) < want {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatalf("after %d of %d records: %v", len(all), want, err)
-		}
-		all = append(all, fetches.Records()...)
-	}
-	return all
 }
