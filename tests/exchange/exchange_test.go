@@ -57,17 +57,16 @@ func TestEveryDirection(t *testing.T) {
 	t.Run("codecs", func(t *testing.T) { everyCodecWasUsed(t, b, clients) })
 }
 
-// sample are the records of one producer and codec. Null is written as such by programs that read lines, so it is no value
-// here.
+// sample are the records of one producer and codec; the last one's value is null.
 func sample(from string) []record {
 	text := func(s string) *string { return &s }
 	return []record{
 		{text("key"), text("a value: with a separator, ünïcode and " + from), from},
 		{text("empty value"), text(""), from},
 		{text(""), text("empty key"), from},
-		{text("null value"), nil, from},
 		{nil, text("null key " + from), from},
 		{text("big"), text(big(1 << 20)), from},
+		{text("null value"), nil, from},
 	}
 }
 
