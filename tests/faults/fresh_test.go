@@ -22,7 +22,7 @@ func TestConsumerOfAFreshTopicMissesNothing(t *testing.T) {
 	for range 6 {
 		wg.Go(func() {
 			for turn := range turns {
-				if err := freshTopic(t, b.Addr, fmt.Sprintf("fresh-%d", turn)); err != nil {
+				if err := freshTopic(t, b, fmt.Sprintf("fresh-%d", turn)); err != nil {
 					t.Errorf("turn %d: %v", turn, err)
 				}
 			}
@@ -35,16 +35,16 @@ func TestConsumerOfAFreshTopicMissesNothing(t *testing.T) {
 	wg.Wait()
 }
 
-func freshTopic(t *testing.T, addr, topic string) error {
+func freshTopic(t *testing.T, b *broker.Broker, topic string) error {
 	const partitions, each = 4, 20
-	broker.CreateTopic(t, addr, topic, partitions)
+	b.CreateTopic(t, topic, partitions, nil)
 	from := map[int32]kgo.Offset{}
 	for p := range int32(partitions) {
 		from[p] = kgo.NewOffset().AtStart()
 	}
-	consumer := broker.Client(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
+	consumer := b.NewClient(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.FetchMaxWait(500*time.Millisecond))
 	defer consumer.Close()
-	producer := broker.Client(t, addr, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	producer := b.NewClient(t, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	defer producer.Close()
 	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
