@@ -82,7 +82,7 @@ func (k *Controller) snapshotIfDue(c stage.Context) {
 // snapshotTaken cuts the log at its head. Where others vote, half of what a snapshot costs stays for those who lag.
 func (k *Controller) snapshotTaken(c stage.Context, m *snapshotTaken) {
 	k.growth.taking = false
-	if errors.Is(m.err, vfs.ErrFull) {
+	if noRoom(m.err) {
 		c.Log().Warn("there is no room for a snapshot of the metadata: the metadata log grows on", "err", m.err)
 		return
 	}
@@ -144,7 +144,7 @@ func (k *Controller) install(c stage.Context, s *raftpb.Snapshot) {
 func (k *Controller) installed(c stage.Context, m *installed) {
 	s := &k.store
 	s.installing = false
-	if errors.Is(m.err, vfs.ErrFull) {
+	if noRoom(m.err) {
 		k.retryLater(c, m.err)
 		return
 	}

@@ -101,7 +101,7 @@ func (k *Controller) pump(c stage.Context) {
 			break
 		}
 		err := k.store.append(c, w)
-		if errors.Is(err, vfs.ErrFull) {
+		if noRoom(err) {
 			k.retryLater(c, err)
 			break
 		}
@@ -114,9 +114,12 @@ func (k *Controller) pump(c stage.Context) {
 	k.settle(c)
 }
 
+// noRoom says that the disk is whole but takes nothing now.
+func noRoom(err error) bool { return errors.Is(err, vfs.ErrFull) || errors.Is(err, vfs.ErrReadOnly) }
+
 func (k *Controller) retryLater(c stage.Context, err error) {
 	if !k.store.retrying {
-		c.Log().Error("the metadata log has no room: nothing can be created or changed until there is", "err", err)
+		c.Log().Error("the disk takes nothing for the metadata log: nothing can be created or changed until it does", "err", err)
 		k.store.retrying = true
 		c.After(retryAfter, &retryWrites{})
 	}
@@ -264,7 +267,7 @@ func (k *Controller) stateSaved(c stage.Context, m *stateSaved) {
 	s := &k.store
 	s.saving = false
 	switch {
-	case errors.Is(m.err, vfs.ErrFull):
+	case noRoom(m.err):
 		k.retryLater(c, m.err)
 		return
 	case m.err != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 // Append writes one batch, whose base offset and leader epoch the caller has set, behind the end. now is for rolling by
@@ -82,6 +83,9 @@ func (l *Log) write(b record.Batch) error {
 	if err != nil {
 		return err
 	}
+	if err := l.trim(file); err != nil {
+		return fmt.Errorf("appending to %s: %w", l.place.dir, err)
+	}
 	n, err := file.WriteAt(b, l.size)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
@@ -89,10 +93,21 @@ func (l *Log) write(b record.Batch) error {
 	if err == nil {
 		return nil
 	}
-	if undo := file.Truncate(l.size); undo != nil {
+	l.ragged = n > 0
+	if undo := l.trim(file); undo != nil && !errors.Is(undo, vfs.ErrReadOnly) {
 		l.broken = errors.Join(err, undo)
 	}
 	return fmt.Errorf("appending to %s: %w", l.place.dir, err)
+}
+
+// trim cuts away what a failed write has left behind the end. A disk that takes no changes is asked again later.
+func (l *Log) trim(file vfs.File) error {
+	if !l.ragged {
+		return nil
+	}
+	err := file.Truncate(l.size)
+	l.ragged = err != nil
+	return err
 }
 
 // roll seals the last segment, if there is one, and begins another at an offset.

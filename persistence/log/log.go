@@ -31,8 +31,11 @@ type Options struct {
 	LogStart int64
 	// CutAt, if not negative, cuts the log to this offset at most before anything else (a failed sync). What an earlier
 	// such cut has touched is dirty again: its sync may have failed too.
-	CutAt  int64
-	Config Config
+	CutAt int64
+	// Reopened says that this process has had the log open before and nothing has failed: what it cut is somebody's to sync
+	// already, and must not be synced beside them.
+	Reopened bool
+	Config   Config
 }
 
 // Config is how a log rolls and indexes.
@@ -80,6 +83,7 @@ type Log struct {
 	firstBase int64  // what it says
 	dirty     dirty
 	doomed    []*handle // of removed files, open until the next removal for readers that are in the middle of one
+	ragged    bool      // bytes of a failed write stand behind the end
 	broken    error     // a failed write could not be undone, or a sync failed
 }
 
@@ -193,9 +197,22 @@ func saveIndex(seg *segment, h head, entries []entry) error {
 	return err
 }
 
+// errRetired is why a retired log takes nothing more.
+var errRetired = errors.New("it is retired")
+
+// Retire saves the indexes and lets go of most memory. The log takes nothing more, but its views can be read until Close.
+func (l *Log) Retire() error {
+	err := l.SaveIndexes()
+	l.broken, l.index, l.trail = errRetired, sketch{base: l.index.base}, trail{}
+	return err
+}
+
 // Close closes the files and saves the indexes. It does not sync; what Dirty has handed out can still be synced.
 func (l *Log) Close() error {
-	err := l.SaveIndexes()
+	var err error
+	if !errors.Is(l.broken, errRetired) { // else another may have the files by now
+		err = l.SaveIndexes()
+	}
 	for _, seg := range l.shape.segments {
 		err = errors.Join(err, seg.log.close(), seg.index.close())
 	}
