@@ -9,21 +9,23 @@ type line struct {
 }
 
 const (
-	forget  = 0.1      // how much the newest sample counts
-	outlier = 8        // a sample counts as at most so many times what was expected, so that one stall does not turn the plan
-	doubt   = 64 << 10 // bytes: where samples spread less than this they say little of the slope, and it stays
-	least   = 20e-6    // seconds: what an outlier is measured by at least
-	hold    = doubt * doubt
+	forget     = 0.1 // how much the newest sample counts
+	forgetRare = 0.4
+	outlier    = 8        // a sample counts as at most so many times what was expected, so that one stall does not turn the plan
+	doubt      = 64 << 10 // bytes: where samples spread less than this they say little of the slope, and it stays
+	least      = 20e-6    // seconds: what an outlier is measured by at least
+	hold       = doubt * doubt
 )
 
-// learn takes one sample: so many bytes took so many seconds.
-func (l *line) learn(bytes, seconds float64) {
+// learn takes one sample: so many bytes took so many seconds. A rare one counts for more, since nothing follows it soon.
+func (l *line) learn(bytes, seconds float64, rare bool) {
 	weight := forget
-	if l.samples++; l.samples <= int(1/forget) {
-		weight = 1 / float64(l.samples)
-	} else {
-		seconds = min(seconds, outlier*max(l.at(bytes), least))
+	if rare {
+		weight = forgetRare
 	}
+	l.samples++
+	weight = max(weight, 1/float64(l.samples))
+	seconds = min(seconds, outlier*max(l.at(bytes), least))
 	l.x += weight * (bytes - l.x)
 	l.y += weight * (seconds - l.y)
 	l.xx += weight * (bytes*bytes - l.xx)

@@ -141,11 +141,15 @@ func (p *Plan) Cost(files int, direct, journal int64) float64 {
 }
 
 // journalByte is what a byte in the journal costs: now, and, as far as the disk is busy, once more at the checkpoint.
-func (p *Plan) journalByte() float64 { return p.journal.slope + p.busy()*p.direct.slope }
+func (p *Plan) journalByte() float64 { return p.journal.slope + p.busy()*p.byte() }
 
 // busy is how much a second writing of each byte would hurt, from 0 to 1: it does fully when the disk needs
 // half of its time for the first.
-func (p *Plan) busy() float64 { return min(1, 2*p.rate*p.direct.slope) }
+func (p *Plan) busy() float64 { return min(1, 2*p.rate*p.byte()) }
+
+// byte is what the disk needs for a byte, whichever line shows it: where rounds are all alike a line hardly tells bytes
+// from files.
+func (p *Plan) byte() float64 { return max(p.journal.slope, p.direct.slope) }
 
 // units is what the fixed cost of a direct sync is counted in: full hands of files, and something for the first.
 func (p *Plan) units(files int) float64 { return 0.25 + float64(files)/p.parallel }
@@ -187,18 +191,21 @@ func (p *Plan) probe(now time.Time, shares []Share, room int64) Way {
 
 // stale says that a way's line may no longer be true.
 func (p *Plan) stale(way Way, l *line, now time.Time) bool {
-	return l.samples < samplesFew || now.Sub(p.tried[way]) > probeAfter
+	return l.samples < samplesFew || p.rare(way, now)
 }
 
 // Journalled tells the plan what writing and syncing the journal took.
 func (p *Plan) Journalled(now time.Time, bytes int64, took time.Duration) {
+	p.journal.learn(float64(bytes), took.Seconds(), p.rare(Journal, now))
 	p.tried[Journal] = now
-	p.journal.learn(float64(bytes), took.Seconds())
 }
 
 // Synced tells the plan what syncing files took; bytes is what was appended to them.
 func (p *Plan) Synced(now time.Time, files int, bytes int64, took time.Duration) {
-	p.tried[Direct] = now
 	u := p.units(files)
-	p.direct.learn(float64(bytes)/u, took.Seconds()/u)
+	p.direct.learn(float64(bytes)/u, took.Seconds()/u, p.rare(Direct, now))
+	p.tried[Direct] = now
 }
+
+// rare says that a way is only tried now and then.
+func (p *Plan) rare(way Way, now time.Time) bool { return now.Sub(p.tried[way]) > probeAfter }
