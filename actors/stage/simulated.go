@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -28,7 +29,7 @@ func NewSimulated(s *Scheduler, o Options, incarnation uint64) *Simulated {
 // nobody is told.
 func (s *Simulated) Crash() {
 	s.house.dead = true
-	s.driver.waiting, s.driver.held = nil, nil
+	s.driver.waiting, s.driver.under, s.driver.held = nil, nil, nil
 	s.driver.drop(s.house)
 }
 
@@ -61,8 +62,14 @@ func (s *Simulated) Resume() {
 // SetClock sets the node's clock that far ahead of the world's (behind, if negative). Deadlines and timers do not see it.
 func (s *Simulated) SetClock(ahead time.Duration) { s.driver.ahead = ahead }
 
-// Slow makes the node's offloaded work take that many times as long, 1 by default.
-func (s *Simulated) Slow(factor float64) { s.driver.slow = factor }
+// Slow makes the node's offloaded work take that many times as long, 1 by default. Work that is under way, too, may end
+// the earlier for it.
+func (s *Simulated) Slow(factor float64) {
+	s.driver.slow = factor
+	for _, u := range s.driver.under {
+		s.driver.schedule(u)
+	}
+}
 
 // SetDelay says who knows how long the disk makes callers wait: ask is called after every message and every piece of
 // offloaded work, and its actor goes on, or its result comes, that much later.
@@ -85,6 +92,8 @@ type puppeteer struct {
 	max     int
 	running int
 	waiting []chore
+	under   []*underway
+	last    time.Duration // how long the disk has made the last piece of work wait
 }
 
 // chore is offloaded work that waits for its turn.
@@ -110,8 +119,7 @@ func (d *puppeteer) offload(c *cell, id uint64, cost time.Duration, work func() 
 	d.start()
 }
 
-// start begins the work that has a place. It takes between half and one and a half times what it is expected to, and
-// takes effect at the beginning or at the end, as chance has it.
+// start begins the work that has a place. It takes effect at the beginning or at the end, as chance has it.
 func (d *puppeteer) start() {
 	for d.running < d.max && len(d.waiting) > 0 {
 		w := d.waiting[0]
@@ -119,30 +127,76 @@ func (d *puppeteer) start() {
 		d.waiting = d.waiting[1:]
 		d.running++
 		r := d.draw()
-		took := time.Duration(float64(w.cost) * (0.5 + float64(r>>11)/(1<<53)) * d.factor())
-		d.begin(w, took, r&1 == 0)
+		spread := 0.5 + float64(r>>11)/(1<<53)
+		u := &underway{chore: w}
+		if r&1 == 0 {
+			u.takes = time.Duration(spread * float64(d.expect(w.cost)))
+			d.let(u)
+			continue
+		}
+		d.do(u)
+		u.takes = time.Duration(spread * float64(u.takes))
+		d.let(u)
 	}
 }
 
-func (d *puppeteer) begin(w chore, took time.Duration, late bool) {
-	if late {
-		d.After(took, func() {
-			if !w.cell.house.dead {
-				d.conclude(w, 0)
-			}
-		})
+// underway is a piece of work that has begun and whose result is not there yet.
+type underway struct {
+	chore
+	takes  time.Duration // on a disk that is not slowed down
+	result *envelope     // nil: it takes effect at the end
+	over   bool
+}
+
+// expect is how long work will take whose effect comes at the end: as long as the last took. What its actor expects would
+// not do, since it may have learnt that from us: it would learn its own expectation, and a slow disk would get slower with
+// every sync.
+func (d *puppeteer) expect(cost time.Duration) time.Duration {
+	if d.last > 0 {
+		return d.last
+	}
+	return cost
+}
+
+// do does the work. It takes as long as the disk makes it wait, or, where it does not touch the disk, as its actor says.
+func (d *puppeteer) do(u *underway) {
+	before := d.waited() // is the caller's own
+	u.result = attempt(u.id, u.work)
+	u.takes = u.cost
+	if waited := d.waited(); waited > 0 {
+		u.takes, d.last = waited, waited
+	}
+	d.owed += before
+}
+
+// let lets the work end when it has taken its time.
+func (d *puppeteer) let(u *underway) {
+	d.under = append(d.under, u)
+	d.schedule(u)
+}
+
+func (d *puppeteer) schedule(u *underway) {
+	d.After(time.Duration(float64(u.takes)*d.factor()), func() { d.finish(u) })
+}
+
+// finish posts a result and makes room for the next piece of work.
+func (d *puppeteer) finish(u *underway) {
+	if u.over || u.cell.house.dead {
 		return
 	}
-	d.conclude(w, took)
-}
-
-// conclude does the work and delivers its result when it took that long, and as long as the disk made it wait.
-func (d *puppeteer) conclude(w chore, took time.Duration) {
-	before := d.waited() // is the caller's own
-	result := attempt(w.id, w.work)
-	took += d.waited()
-	d.owed += before
-	d.After(took, func() { d.finish(w.cell, result) })
+	if u.result == nil {
+		waited := u.takes
+		d.do(u)
+		if u.takes -= waited; u.takes > 0 && !u.cell.house.dead {
+			d.schedule(u) // it takes longer than expected: this was the middle
+			return
+		}
+	}
+	u.over = true
+	d.under = slices.DeleteFunc(d.under, func(o *underway) bool { return o == u })
+	d.running--
+	u.cell.post(u.result, nil)
+	d.start()
 }
 
 // waited is how long the disk has made its callers wait since the last call.
@@ -153,16 +207,6 @@ func (d *puppeteer) waited() time.Duration {
 		waited += d.delay()
 	}
 	return waited
-}
-
-// finish posts a result and makes room for the next piece of work.
-func (d *puppeteer) finish(c *cell, result *envelope) {
-	if c.house.dead {
-		return
-	}
-	d.running--
-	c.post(result, nil)
-	d.start()
 }
 
 func (d *puppeteer) factor() float64 {

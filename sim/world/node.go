@@ -38,7 +38,7 @@ type Node struct {
 const filesOpenMax = 24
 
 // Add makes a node that is down. settings are a broker's; what names it is filled in. disk must take its chance from a
-// stream of the world.
+// stream of the world; if it does not say how long it takes, it is a fast one.
 func (w *World) Add(id message.NodeID, settings map[string]string, disk vfs.MemoryOptions) (*Node, error) {
 	given := maps.Clone(settings)
 	if given == nil {
@@ -50,7 +50,7 @@ func (w *World) Add(id message.NodeID, settings map[string]string, disk vfs.Memo
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{ID: id, Disk: vfs.Memory(disk), world: w, config: config}
+	n := &Node{ID: id, Disk: vfs.Memory(timed(disk)), world: w, config: config}
 	w.nodes = append(w.nodes, n)
 	return n, nil
 }
@@ -155,7 +155,27 @@ func (n *Node) gone(silent bool) {
 }
 
 // Wipe replaces the disk of a node that is down by an empty one.
-func (n *Node) Wipe(disk vfs.MemoryOptions) { n.Disk = vfs.Memory(disk) }
+func (n *Node) Wipe(disk vfs.MemoryOptions) { n.Disk = vfs.Memory(timed(disk)) }
+
+// timed is a disk that takes its time: like a fast one, unless it says itself how long it takes.
+func timed(disk vfs.MemoryOptions) vfs.MemoryOptions {
+	if disk.Latency == nil {
+		disk.Latency = latency
+	}
+	return disk
+}
+
+func latency(op vfs.Op, _ string, n int) time.Duration {
+	switch op {
+	case vfs.OpSync, vfs.OpSyncDir:
+		return 300 * time.Microsecond
+	case vfs.OpRead, vfs.OpWrite:
+		return time.Microsecond + time.Duration(n)*time.Nanosecond
+	case vfs.OpClose:
+		return 0
+	}
+	return 5 * time.Microsecond
+}
 
 // Pause stops the process until Resume, or its end.
 func (n *Node) Pause() {
