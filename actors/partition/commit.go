@@ -35,6 +35,7 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 		return
 	}
 	p.answered += uint64(m.Commits)
+	p.post.suspect = false // the first commit after a failure has all files synced
 	out := p.replica.Synced(m.End)
 	switch {
 	case p.phase == open:

@@ -21,7 +21,7 @@ func (p *Partition) delete(c stage.Context) {
 	before := p.phase
 	p.phase = leaving
 	p.answerAll(c, message.UnknownTopicOrPartition)
-	if before == closed || before == open {
+	if before == closed || before == open || before == cramped {
 		p.departOnceSynced(c)
 	}
 }
@@ -38,6 +38,7 @@ func (p *Partition) departOnceSynced(c stage.Context) {
 // depart deletes the files. The disk may be at them still: to sync what was removed is no error.
 func (p *Partition) depart(c stage.Context) {
 	c.Publish(nil)
+	p.closeRetired(c)
 	l, files, path := p.log, c.FS(), dir(p.post.ID)
 	p.log = nil
 	c.Send(p.post.Disk, &message.Dropped{Partition: p.post.ID})
@@ -61,6 +62,8 @@ func (p *Partition) gone(c stage.Context, m *removed) {
 // a commit may still be reading, the stage says Down.
 func (p *Partition) stop(c stage.Context) {
 	p.answerAll(c, message.NotLeaderOrFollower)
+	p.closeRetired(c)
+	p.leave(c)
 	if p.phase != open {
 		return
 	}
@@ -85,11 +88,24 @@ func (p *Partition) close(c stage.Context) error {
 	return l.Close()
 }
 
+// leave has a log that is being opened closed as soon as it is.
+func (p *Partition) leave(c stage.Context) {
+	if p.handover == nil {
+		return
+	}
+	if err := p.handover.Leave(); err != nil {
+		c.Log().Error("the log was not closed well", "err", err)
+	}
+	p.handover = nil
+}
+
 // fail ends this instance; the stage starts another one, which begins with what is on disk, and says Down to parked
 // appends, whose bytes a commit may still be reading.
 func (p *Partition) fail(c stage.Context, err error) {
 	p.answerAll(c, message.KafkaStorageError)
 	c.Publish(nil) // its files are closed now; who asks waits for the next instance's
+	p.closeRetired(c)
+	p.leave(c)
 	if p.log != nil {
 		if closing := p.log.Close(); closing != nil {
 			err = fmt.Errorf("%w (and closing: %w)", err, closing)

@@ -20,6 +20,8 @@ const (
 	recoverPatience = 5 * time.Minute
 	// openCost is what a stage may expect of opening a log.
 	openCost = 200 * time.Microsecond
+	// roomPatience is how long a disk without room is left alone before the log that needs some is opened again.
+	roomPatience = 10 * time.Second
 )
 
 // start asks the disk what it knows before the log is touched.
@@ -41,6 +43,8 @@ func (p *Partition) recover(c stage.Context, m *message.Recovered) {
 	case m.Err != nil:
 		p.fail(c, fmt.Errorf("the journal cannot be read: %w", m.Err))
 	default:
+		p.post.suspect = p.post.suspect || m.Suspect
+		m.Suspect = p.post.suspect
 		p.recovered, p.phase = *m, closed
 		p.waiting = slices.DeleteFunc(p.waiting, func(r request) bool { return !p.worthOpening(c, r) })
 		if len(p.waiting) > 0 || len(m.Entries) > 0 || m.Suspect {
@@ -73,15 +77,16 @@ type found struct {
 
 // open reads the log elsewhere; found comes back.
 func (p *Partition) open(c stage.Context) {
-	p.phase = opening
+	p.phase, p.handover = opening, new(log.Handover)
 	r, fs, now := p.recovered, c.FS(), c.Now()
-	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, CutAt: -1,
+	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, CutAt: -1, Reopened: p.reopened,
 		Config: rolling(&p.replica.Office().Config)}
 	if r.Suspect && !planted.Is(planted.SuspectBelieved) {
 		options.CutAt = r.RecoveryPoint
 	}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
-	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now) })
+	to := p.handover
+	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now).give(to) })
 }
 
 // find opens a log, replays the journal over it and learns who has written what.
@@ -112,16 +117,28 @@ func (f *found) failed(err error) *found {
 	return &found{err: err}
 }
 
+// give closes the log if its owner has stopped and will not hear of it.
+func (f *found) give(to *log.Handover) *found {
+	if f.err == nil {
+		f.err = to.Give(f.log)
+	}
+	return f
+}
+
 // opened takes the log over and serves who has waited for it.
 func (p *Partition) opened(c stage.Context, f *found) {
-	if f.err != nil && p.phase != leaving {
-		p.fail(c, f.err)
-	}
-	p.log = f.log
-	if p.phase == leaving {
+	p.handover, p.log = nil, f.log
+	switch {
+	case p.phase == leaving:
 		p.depart(c)
 		return
+	case noRoom(f.err):
+		p.awaitRoom(c, f.err)
+		return
+	case f.err != nil:
+		p.fail(c, f.err)
 	}
+	p.reopened = true
 	p.tell(c, f)
 	p.producers, p.unsaved, p.phase = f.producers, f.scanned, open
 	p.log.Configure(rolling(&p.replica.Office().Config))
@@ -139,6 +156,22 @@ func (p *Partition) opened(c stage.Context, f *found) {
 		p.ask(c, r)
 	}
 	p.waiting = nil
+}
+
+// awaitRoom refuses everybody until there may be room to open the log, and asks the disk anew then. To fail would not help:
+// a replica that fails too often stays down.
+func (p *Partition) awaitRoom(c stage.Context, err error) {
+	c.Log().Warn("the log cannot be opened until the disk has room", "topic", p.replica.Office().Name, "err", err)
+	p.phase = cramped
+	p.answerAll(c, message.KafkaStorageError)
+	c.After(roomPatience, &retry{})
+}
+
+func (p *Partition) retry(c stage.Context) {
+	if p.phase == cramped {
+		p.phase = starting
+		c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
+	}
 }
 
 // tell reports what opening found wrong.

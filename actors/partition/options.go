@@ -27,6 +27,7 @@ func New(o Options) func() stage.Actor {
 type post struct {
 	Options
 	instances uint64 // how many there were
+	suspect   bool   // a sync failed, and none of this log has succeeded since
 }
 
 // dir is where a partition's files are, in its data directory.

@@ -25,6 +25,10 @@ type Partition struct {
 	waiting   []request         // what came before the log was open, in order
 
 	log       *log.Log
+	handover  *log.Handover       // while it is opened
+	retired   *log.Log            // closed at the next sweep: until then its views may be in use
+	reopened  bool                // the log was open before in this instance
+	used      bool                // since the last sweep
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
 
@@ -51,6 +55,7 @@ const (
 	starting phase = iota // the disk has not yet said what it knows
 	closed                // nobody has asked for the log yet
 	opening               // somebody reads it elsewhere
+	cramped               // that failed because the disk is full
 	open
 	leaving // its topic is deleted
 )
@@ -65,6 +70,7 @@ type request struct {
 type (
 	settle struct{} // the page cache has a burst of appends: count them
 	flush  struct{} // flush.ms has passed
+	retry  struct{} // the disk may have room now
 )
 
 // Receive is the table of contents.
@@ -88,6 +94,8 @@ func (p *Partition) Receive(c stage.Context) {
 		p.settle(c)
 	case *flush:
 		p.flush(c)
+	case *retry:
+		p.retry(c)
 	case *message.Leadership:
 		p.lead(c, m)
 	case *message.Deleted:
@@ -105,11 +113,16 @@ func (p *Partition) Receive(c stage.Context) {
 
 // ask serves a request now, or opens the log and serves it then.
 func (p *Partition) ask(c stage.Context, r request) {
+	if _, sweep := r.ask.(*message.Sweep); sweep {
+		p.closeRetired(c)
+	}
 	switch p.phase {
 	case open:
 		p.serve(c, r)
 	case leaving:
 		p.refuse(c, r, message.UnknownTopicOrPartition)
+	case cramped:
+		p.refuse(c, r, message.KafkaStorageError)
 	case closed:
 		if p.worthOpening(c, r) {
 			p.waiting = append(p.waiting, r)
@@ -124,8 +137,10 @@ func (p *Partition) ask(c stage.Context, r request) {
 func (p *Partition) serve(c stage.Context, r request) {
 	switch m := r.ask.(type) {
 	case *message.Append:
+		p.used = true
 		p.append(c, r.from, m)
 	case *message.Await:
+		p.used = true
 		p.await(c, r.from, m)
 	case *message.DeleteRecords:
 		p.deleteRecords(c, r.from, m)
@@ -133,6 +148,7 @@ func (p *Partition) serve(c stage.Context, r request) {
 		p.describeProducers(c, r.from)
 	case *message.Sweep:
 		p.sweep(c)
+		p.restIfIdle(c)
 	}
 }
 

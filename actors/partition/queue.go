@@ -45,6 +45,9 @@ func (q *queue) compact() {
 	q.items, q.head = q.items[:n], 0
 }
 
+// empty says that nobody waits.
+func (q *queue) empty() bool { return q.head == len(q.items) }
+
 // pop takes the first append that ends at or below end.
 func (q *queue) pop(end int64) (parked, bool) {
 	if q.head == len(q.items) || q.items[q.head].end > end {

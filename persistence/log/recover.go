@@ -35,7 +35,7 @@ func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 	l.history.place, l.history.name = l.place, epochsName
 	l.first.place, l.first.name = l.place, startName
 	l.shape.rules = l.config.rules()
-	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, ceiling: math.MaxInt64, now: now}
+	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, ceiling: math.MaxInt64, again: opts.Reopened, now: now}
 	if opts.CutAt >= 0 {
 		r.ceiling, r.failed = opts.CutAt, true
 		r.point = min(r.point, opts.CutAt)
@@ -52,6 +52,7 @@ type recovery struct {
 	point   int64 // what is invalid below is damage
 	ceiling int64 // what reaches above is cut
 	failed  bool  // a sync failed: nothing is clean because the page cache says so
+	again   bool  // this process has had the log open before
 	now     time.Time
 
 	report  Recovery
@@ -433,6 +434,9 @@ func (r *recovery) sum() error {
 // nobody else would have it synced, and a crash could bring it back behind what is appended next. Where there was nothing
 // of the kind it costs next to nothing.
 func (r *recovery) settle() error {
+	if r.again {
+		return nil
+	}
 	if last := r.log.last(); last != nil {
 		if err := last.log.Sync(); err != nil {
 			return err
