@@ -165,7 +165,7 @@ func (l *Log) begin(segments []*segment) {
 	next := segments[len(segments)-1]
 	l.setSegments(segments).damaged = nil
 	l.size, l.index = 0, sketch{base: next.base, maxTime: noTime}
-	l.dirty.follow(&next.log)
+	l.dirty.follow(next.log)
 	l.trail.clear()
 }
 

@@ -353,7 +353,7 @@ func (r *recovery) take(b record.Batch, at int64) {
 
 // quarantine remembers a range below the recovery point that cannot be read, and goes behind it.
 func (r *recovery) quarantine(w *walker, seg *segment, why flaw) error {
-	d, err := w.damage(&seg.log, r.point, why)
+	d, err := w.damage(seg.log, r.point, why)
 	if err != nil {
 		return err
 	}
@@ -450,7 +450,7 @@ func (r *recovery) doubtAll() {
 	l := r.log
 	l.dirty.last, l.dirty.above = true, true
 	if r.border != nil {
-		l.dirty.add(&r.border.log)
+		l.dirty.add(r.border.log)
 	}
 	for _, h := range []*handle{&l.history, &l.first} {
 		if h.file.Load() != nil {

@@ -129,7 +129,7 @@ func (r *recovery) gatherFrom(seg *segment, size int64, after int32) error {
 		case err == io.EOF:
 			return nil
 		case flawed:
-			if _, err := w.damage(&seg.log, math.MaxInt64-1, bad); err != nil {
+			if _, err := w.damage(seg.log, math.MaxInt64-1, bad); err != nil {
 				return err
 			}
 			continue

@@ -16,7 +16,7 @@ import (
 // numbers; a segment that gets another behind it is sealed, and what was sealed never changes.
 type segment struct {
 	base  int64
-	log   handle
+	log   *handle // shared with the segment that a cut makes of this one
 	index handle
 
 	size  int64 // sealed: bytes
@@ -41,8 +41,7 @@ const (
 
 func newSegment(p *place, base int64) *segment {
 	stem := fmt.Sprintf("%020d", base)
-	s := &segment{base: base}
-	s.log.place, s.log.name = p, stem+logExt
+	s := &segment{base: base, log: &handle{place: p, name: stem + logExt}}
 	s.index.place, s.index.name = p, stem+indexExt
 	return s
 }
@@ -90,7 +89,7 @@ func (s *segment) rebuild(r rules) (*summary, error) {
 			break
 		}
 		if bad, ok := err.(flaw); ok {
-			d, err := w.damage(&s.log, s.bound, bad)
+			d, err := w.damage(s.log, s.bound, bad)
 			if err != nil {
 				return nil, err
 			}
@@ -176,7 +175,7 @@ func (p *part) take(w *walker, next func(*walker) (record.Batch, error)) (record
 	}
 	b, err := next(w)
 	if bad, ok := err.(flaw); ok {
-		d, err := w.damage(&p.log, p.next, bad)
+		d, err := w.damage(p.log, p.next, bad)
 		return nil, &d, err
 	}
 	return b, nil, err

@@ -104,7 +104,7 @@ func (l *Log) cutPart(i int, p *part, to spot) error {
 	damaged := slices.DeleteFunc(slices.Clone(p.damaged), func(d message.Damaged) bool { return d.First >= to.next })
 	l.doom(&p.index)
 	seg := newSegment(l.place, p.base)
-	seg.log.file.Store(&file)
+	seg.log = p.log
 	l.dirty.last, l.dirty.dir = false, true
 	l.begin(append(slices.Clone(l.shape.segments[:i]), seg))
 	l.shape.damaged = damaged
@@ -180,7 +180,7 @@ func (l *Log) dropAll(segments []*segment) error {
 // drop removes a segment's files.
 func (l *Log) drop(seg *segment) error {
 	l.dirty.dir = true
-	l.doom(&seg.log)
+	l.doom(seg.log)
 	l.doom(&seg.index)
 	return errors.Join(seg.log.remove(), seg.index.remove())
 }
