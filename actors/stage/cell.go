@@ -38,8 +38,9 @@ type cell struct {
 	pruneAt  int         // how many debts make it worth a look for expired ones
 	armed    int64       // when the alarm comes; 0: it is not set
 	watchers []watcher
-	failures []int64 // ticks
-	failed   error   // why it stays down
+	failures []int64       // ticks
+	delay    time.Duration // before it starts again
+	failed   error         // why it stays down
 	ended    bool
 
 	random *rand.Rand
@@ -78,11 +79,17 @@ func (c *cell) post(e *envelope, by *cell) {
 	}
 }
 
-// run handles up to limit messages; more says that there are others.
+// run handles up to limit messages; more says that there are others. An actor that failed and has to wait keeps its mailbox
+// from resting: nobody wakes it but the driver, when the time has come.
 func (c *cell) run(limit int) (more bool) {
 	for limit > 0 {
 		if c.work(&limit) {
-			continue // failed
+			if delay := c.delay; delay > 0 {
+				c.delay = 0
+				c.house.driver.later(c, delay) // which from now on is who runs it
+				return false
+			}
+			continue
 		}
 		if limit > 0 && c.mailbox.rest() {
 			return false

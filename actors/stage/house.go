@@ -36,6 +36,8 @@ type driver interface {
 	ready(c, by *cell)
 	// alarm posts an alarm to the cell at that tick. It replaces an earlier alarm for the cell or comes in addition.
 	alarm(c *cell, at int64)
+	// later runs a cell, which nobody else does meanwhile, when d has passed.
+	later(c *cell, d time.Duration)
 	// disarm forgets the cell's alarm.
 	disarm(c *cell)
 	// offload does the work and posts its result.

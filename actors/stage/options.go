@@ -27,6 +27,9 @@ type Options struct {
 	// FailuresMax is how often an actor may fail within FailureWindow before it stays down: 5 in 60 s by default.
 	FailuresMax   int
 	FailureWindow time.Duration
+	// RestartDelay is how long a restart waits that is the second within FailureWindow; each one behind it waits four times
+	// as long as the one before. The first does not wait. 20 ms by default.
+	RestartDelay time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -44,6 +47,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FailureWindow <= 0 {
 		o.FailureWindow = time.Minute
+	}
+	if o.RestartDelay <= 0 {
+		o.RestartDelay = 20 * time.Millisecond
 	}
 	return o
 }

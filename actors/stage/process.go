@@ -92,6 +92,20 @@ type failure struct{ err error }
 
 // fail ends the instance. The supervisor decides whether there is another one.
 func (c *cell) fail(reason any) {
+	err := c.report(reason, "actor failed")
+	if n := c.countFailure(); n > c.house.FailuresMax {
+		c.failed = fmt.Errorf("failed %d times within %v, the last time: %w", n, c.house.FailureWindow, err)
+		c.Log().Error("actor stays down", "error", c.failed)
+	} else if n > 1 {
+		c.delay = c.house.RestartDelay << (2 * min(n-2, 8))
+	}
+	c.actor, c.message, c.caller, c.answers = nil, nil, Caller{}, 0
+	c.forget()
+	c.invoker.EscalateFailure(reason, c)
+}
+
+// countFailure is how many failures there were within the window, with this one.
+func (c *cell) countFailure() int {
 	now := c.house.driver.ticks()
 	recent := c.failures[:0]
 	for _, at := range c.failures {
@@ -100,14 +114,7 @@ func (c *cell) fail(reason any) {
 		}
 	}
 	c.failures = append(recent, now)
-	err := c.report(reason, "actor failed")
-	if len(c.failures) > c.house.FailuresMax {
-		c.failed = fmt.Errorf("failed %d times within %v, the last time: %w", len(c.failures), c.house.FailureWindow, err)
-		c.Log().Error("actor stays down", "error", c.failed)
-	}
-	c.actor, c.message, c.caller, c.answers = nil, nil, Caller{}, 0
-	c.forget()
-	c.invoker.EscalateFailure(reason, c)
+	return len(c.failures)
 }
 
 // report logs a failure once, with the stack if nobody foresaw it.

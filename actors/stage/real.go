@@ -49,6 +49,10 @@ func (d *crew) alarm(c *cell, at int64) {
 	c.clock.Reset(in)
 }
 
+func (d *crew) later(c *cell, delay time.Duration) {
+	time.AfterFunc(delay, func() { d.pool.put(c, true) })
+}
+
 func (d *crew) disarm(c *cell) {
 	if c.clock != nil {
 		c.clock.Stop()

@@ -158,7 +158,7 @@ func TestAllWorkersWork(t *testing.T) {
 // TestACrowdOnTheRealStage lets everything happen at once, for the race detector above all: every request is answered,
 // timed out or down exactly once, whatever fails or stops meanwhile.
 func TestACrowdOnTheRealStage(t *testing.T) {
-	s := NewReal(Options{Node: 1, Workers: 4, FailuresMax: 1000})
+	s := NewReal(Options{Node: 1, Workers: 4, FailuresMax: 1000, RestartDelay: 1})
 	var asked, answered, closing atomic.Int64
 	crowd := func(i uint64) func() Actor {
 		return func() Actor {

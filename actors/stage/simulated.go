@@ -114,6 +114,10 @@ func (d *puppeteer) ready(c, _ *cell) {
 
 func (d *puppeteer) alarm(c *cell, at int64) { d.at(at, event{cell: c}) }
 
+func (d *puppeteer) later(c *cell, delay time.Duration) {
+	d.After(delay, func() { d.rejoin(c) })
+}
+
 func (d *puppeteer) offload(c *cell, id uint64, cost time.Duration, work func() any) {
 	d.waiting = append(d.waiting, chore{job: job{cell: c, id: id, work: work}, cost: cost})
 	d.start()

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -188,5 +189,25 @@ func TestTheDiskMakesActorsWait(t *testing.T) {
 	w.RunFor(time.Hour)
 	if wrote.Round(time.Second) != time.Second || synced.Round(time.Second) != 61*time.Second {
 		t.Errorf("the next message came after %v, the sync ended after %v", wrote, synced)
+	}
+}
+
+// Restarts wait 0, 20, 80, 320 and 1,280 ms, so that what passes does not bring an actor down for good.
+func TestRestartsWaitLongerAndLonger(t *testing.T) {
+	w := NewScheduler(3, time.Unix(0, 0))
+	s := NewSimulated(w, Options{Node: 1}, 1)
+	var starts []int64
+	s.Spawn(at(1), receiver(func(c Context) {
+		if _, ok := c.Message().(*Started); ok {
+			starts = append(starts, w.Elapsed().Milliseconds())
+			c.Fail(errors.New("no"))
+		}
+	}))
+	w.RunFor(time.Minute)
+	if want := []int64{0, 0, 20, 100, 420, 1700}; !slices.Equal(starts, want) {
+		t.Errorf("it started at %v ms, want %v", starts, want)
+	}
+	if s.Stop(at(1)); len(s.Actors()) != 0 {
+		t.Error("it is still there")
 	}
 }

@@ -23,7 +23,7 @@ type play struct {
 // onBoth runs a test on the real and on the simulated stage.
 func onBoth(t *testing.T, test func(p *play)) {
 	t.Run("real", func(t *testing.T) {
-		s := NewReal(Options{Node: 1, Seed: 7})
+		s := NewReal(Options{Node: 1, Seed: 7, RestartDelay: time.Microsecond})
 		defer s.Close()
 		test(&play{Stage: s, t: t, run: func(done func() bool) {
 			for deadline := time.Now().Add(10 * time.Second); !done(); runtime.Gosched() {
