@@ -96,7 +96,7 @@ type world struct {
 	seed     uint64
 }
 
-var small = Options{FileBytes: 8 * 4096, Files: 3, GrowBytes: 4096, Parallel: 2}
+var small = Options{FileBytes: 8 * 4096, Files: 3, GrowBytes: 4096, Reserve: 4096, Parallel: 2}
 
 // No acknowledged state is lost by a crash, whichever way it became durable and whatever failed meanwhile.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
@@ -117,6 +117,8 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			"fail": func(t *rapid.T) {
 				w.files.Inject(vfs.Fault{Op: vfs.OpSync, Path: rapid.SampledFrom([]string{"journal/*", "log*"}).Draw(t, "path")})
 			},
+			"full":  func(*rapid.T) { w.files.SetCapacity(1) },
+			"room":  func(*rapid.T) { w.files.SetCapacity(1 << 40) },
 			"crash": func(*rapid.T) { w.crash(w.files.Crash(w.chance)) },
 			"kill":  func(*rapid.T) { w.crash(w.files.Keep()) },
 			"stop":  func(*rapid.T) { w.stop() },
@@ -186,6 +188,7 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	if m.Err != nil {
 		w.t.Fatal(m.Err)
 	}
+	w.files.SetCapacity(1 << 40) // a toy that finds no room when it starts would have to wait
 	w.openFile(r)
 	r.log = readLog(w.t, r.file)
 	if m.Suspect && r.end() > m.RecoveryPoint {
@@ -305,7 +308,12 @@ func (w *world) append(r *replica, size int, journal bool) {
 		return
 	}
 	b := makeBatch(r.end(), r.epoch, size, byte(w.chance.Uint32()))
-	if _, err := r.file.WriteAt(b, r.size()); err != nil {
+	if _, err := r.file.WriteAt(b, r.size()); errors.Is(err, vfs.ErrFull) {
+		if err := r.file.Truncate(r.size()); err != nil {
+			w.t.Fatal(err)
+		}
+		return
+	} else if err != nil {
 		w.t.Fatal(err)
 	}
 	r.log = append(r.log[:r.end():r.end()], b)

@@ -128,7 +128,7 @@ func (j *Journal) Write(entries []Entry) (uint64, error) {
 	}
 	if err := j.put(f, &r, entries); err != nil {
 		j.writable, f.failed = false, true
-		return 0, fmt.Errorf("journal %s: round %d: %w", f.path, r.sequence, err)
+		return 0, fmt.Errorf("journal %s: round %d: %v", f.path, r.sequence, err) // never vfs.ErrFull: it was written
 	}
 	f.last, f.crc, f.end = r.sequence, r.crc, f.end+r.size()
 	j.proven = 0
@@ -141,6 +141,11 @@ func (j *Journal) put(f *file, r *round, entries []Entry) error {
 	if f.headless {
 		if _, err := f.f.WriteAt(f.header.encode(), 0); err != nil {
 			return err
+		}
+		if f.proven < f.first { // or the round could survive a crash without what explains the gap before it
+			if err := f.f.Sync(); err != nil {
+				return err
+			}
 		}
 		f.headless = false
 	}
@@ -285,19 +290,25 @@ func (j *Journal) create() (*file, error) {
 	return &file{f: f, path: path}, nil
 }
 
-// grow writes zeros up to end and somewhat beyond, so that what follows changes no metadata and needs no room.
+// grow writes zeros up to end and somewhat beyond, so that what follows changes no metadata and needs no room. It syncs
+// them, because there are file systems that find out only then that there is none. Zeros say nothing: if they fail,
+// nothing is lost.
 func (j *Journal) grow(f *file, end int64) error {
 	if end <= f.size {
 		return nil
 	}
 	end = min(max(end, f.size+j.o.GrowBytes), j.o.FileBytes)
-	for f.size < end {
-		n := min(end-f.size, int64(len(zeros)))
-		if _, err := f.f.WriteAt(zeros[:n], f.size); err != nil {
+	for at := f.size; at < end; {
+		n := min(end-at, int64(len(zeros)))
+		if _, err := f.f.WriteAt(zeros[:n], at); err != nil {
 			return fmt.Errorf("journal %s: growing to %d bytes: %w", f.path, end, err)
 		}
-		f.size += n
+		at += n
 	}
+	if err := f.f.Sync(); err != nil {
+		return fmt.Errorf("journal %s: growing to %d bytes: %w", f.path, end, err)
+	}
+	f.size = end
 	return nil
 }
 
