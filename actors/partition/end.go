@@ -82,6 +82,7 @@ func (p *Partition) close(c stage.Context) error {
 		p.saveProducers(c)
 	}
 	p.recovered = message.Recovered{RecoveryPoint: p.replica.SyncedEnd(), LogStart: p.log.Start()}
+	p.noteDue(c)
 	l := p.log
 	p.log, p.phase = nil, closed
 	p.producers.Clear()

@@ -6,6 +6,8 @@
 package partition
 
 import (
+	"time"
+
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
@@ -29,6 +31,7 @@ type Partition struct {
 	retired   *log.Log            // closed at the next sweep: until then its views may be in use
 	reopened  bool                // the log was open before in this instance
 	used      bool                // since the last sweep
+	due       time.Time           // before it a sweep need not open the log; zero: not known
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
 
@@ -147,8 +150,9 @@ func (p *Partition) serve(c stage.Context, r request) {
 	case *message.DescribeProducers:
 		p.describeProducers(c, r.from)
 	case *message.Sweep:
-		p.sweep(c)
-		p.restIfIdle(c)
+		if p.sweep(c) {
+			p.restIfIdle(c)
+		}
 	}
 }
 
@@ -156,6 +160,7 @@ func (p *Partition) serve(c stage.Context, r request) {
 func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	out := p.replica.Lead(m)
 	p.post.Leadership = p.replica.Office()
+	p.due = time.Time{} // retention may be another now
 	if p.phase != open {
 		return
 	}

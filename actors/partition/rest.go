@@ -35,6 +35,7 @@ func (p *Partition) retireLog(c stage.Context) error {
 		p.saveProducers(c)
 	}
 	p.recovered = message.Recovered{RecoveryPoint: p.replica.SyncedEnd(), LogStart: p.log.Start()}
+	p.noteDue(c)
 	p.retired, p.log, p.phase = p.log, nil, closed
 	p.producers.Clear()
 	p.acksAll, p.acksLocal, p.awaiting, p.deletions = queue{}, queue{}, nil, nil

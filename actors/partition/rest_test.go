@@ -117,3 +117,35 @@ func TestReplayWaitsForRoom(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// An idle log is not opened by every sweep, but when its oldest segment is due.
+func TestASweepOpensNoLogInVain(t *testing.T) {
+	h := raise(t, short)
+	h.ask(plain(1))
+	h.sync()
+	for range 3 {
+		h.send(&message.Sweep{})
+	}
+	opened := 0
+	h.over = counting{h.fs, &opened}
+	h.send(&message.Sweep{})
+	if opened != 0 {
+		t.Errorf("%d files were opened", opened)
+	}
+	h.now = noon.Add(2 * time.Hour)
+	h.send(&message.Sweep{})
+	if b := h.bounds(); opened == 0 || b.LogStart != 1 {
+		t.Errorf("%+v", b)
+	}
+}
+
+// counting counts the files that are opened.
+type counting struct {
+	*vfs.MemoryFS
+	opened *int
+}
+
+func (c counting) Open(path string) (vfs.File, error) {
+	*c.opened++
+	return c.MemoryFS.Open(path)
+}

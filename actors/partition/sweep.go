@@ -20,6 +20,9 @@ func (p *Partition) worthOpening(c stage.Context, r request) bool {
 	if !t.CleanupDelete || t.RetentionMillis < 0 && t.RetentionBytes < 0 {
 		return false
 	}
+	if c.Now().Before(p.due) {
+		return false
+	}
 	names, err := c.FS().List(dir(p.post.ID))
 	return err == nil && len(names) > 0
 }
@@ -33,13 +36,14 @@ func onlySweeps(asked []request) bool {
 	return len(asked) > 0
 }
 
-// sweep deletes what retention no longer keeps, and forgets producers that were silent for too long.
-func (p *Partition) sweep(c stage.Context) {
+// sweep deletes what retention no longer keeps, and forgets producers that were silent for too long. It is not done if
+// the disk has no room even for that.
+func (p *Partition) sweep(c stage.Context) (done bool) {
 	t := &p.replica.Office().Config
 	p.producers.Expire(c.Now(), t.ProducerExpiry)
 	committed := p.replica.HighWatermark()
 	if committed < 0 {
-		return
+		return true
 	}
 	before := p.log.Start()
 	segments, err := p.log.DeleteOld(retention(t, committed), c.Now())
@@ -53,15 +57,23 @@ func (p *Partition) sweep(c stage.Context) {
 		c.Log().Info("old segments were deleted", "topic", p.replica.Office().Name, "segments", segments, "start", p.log.Start())
 		p.startMoved(c)
 	}
+	return err == nil
+}
+
+// noteDue remembers, before the log is let go of, when a sweep will be worth opening it.
+func (p *Partition) noteDue(c stage.Context) {
+	at, ever, err := p.log.Due(retention(&p.replica.Office().Config, p.log.End()).Age)
+	if p.due = at; err == nil && !ever {
+		p.due = c.Now().Add(flushNever)
+	}
 }
 
 // sweepAndClose sweeps a log that nobody else has asked for, and lets go of it again. No view of it was ever published,
 // so that no reader is left behind.
 func (p *Partition) sweepAndClose(c stage.Context) {
 	p.waiting = nil
-	p.sweep(c)
-	if p.visible || p.sent < p.log.End() {
-		return // the sweep has changed something and the disk is at it: stay
+	if done := p.sweep(c); !done || p.visible || p.sent < p.log.End() {
+		return // the sweep has changed something and the disk is at it, or it is to be tried again: stay
 	}
 	if err := p.close(c); err != nil {
 		p.fail(c, fmt.Errorf("close the log: %w", err))

@@ -81,20 +81,38 @@ func (l *Log) old(r Retention, now time.Time) (int, error) {
 	return len(l.shape.segments), nil
 }
 
-// aged says whether a segment's largest timestamp, or if it has none the time of the last write, is too old.
+// aged says whether a segment is too old.
 func (l *Log) aged(p *part, age time.Duration, now time.Time) (bool, error) {
 	if age < 0 {
 		return false, nil
 	}
-	last := time.UnixMilli(p.maxTime)
-	if p.maxTime < 0 {
-		info, err := l.place.fs.Stat(p.log.path())
-		if err != nil {
-			return false, err
-		}
-		last = info.ModTime()
+	last, err := l.newest(p)
+	return err == nil && now.Sub(last) > age, err
+}
+
+// newest is a segment's largest timestamp, or if it has none the time of the last write.
+func (l *Log) newest(p *part) (time.Time, error) {
+	if p.maxTime >= 0 {
+		return time.UnixMilli(p.maxTime), nil
 	}
-	return now.Sub(last) > age, nil
+	info, err := l.place.fs.Stat(p.log.path())
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
+// Due is when age alone will let DeleteOld take something of a log that it has just been through; false if never.
+func (l *Log) Due(age time.Duration) (at time.Time, ever bool, err error) {
+	if age < 0 || l.Bytes() == 0 {
+		return at, false, nil
+	}
+	p, err := l.part(0)
+	if err != nil {
+		return at, false, err
+	}
+	last, err := l.newest(&p)
+	return last.Add(age + time.Millisecond), err == nil, err
 }
 
 // announce makes durable where the log will begin, and the names of its files.
