@@ -19,12 +19,18 @@ func onAlterConfigs(c stage.Context, r *Request, q *kmsg.AlterConfigsRequest) {
 		}
 		ask.Resources = append(ask.Resources, a)
 	}
+	resp := kmsg.NewPtrAlterConfigsResponse()
+	r.alter(c, ask, resp, func(of message.Resource, p message.Problem) {
+		resp.Resources = append(resp.Resources, kmsg.AlterConfigsResponseResource{ErrorCode: int16(p.Code), ErrorMessage: note(p.Message),
+			ResourceType: kmsg.ConfigResourceType(of.Kind), ResourceName: of.Name})
+	})
+}
+
+// alter has the controller change resources, and answers with resp, to which add adds what became of each.
+func (r *Request) alter(c stage.Context, ask *message.AlterConfigs, resp kmsg.Response, add func(of message.Resource, p message.Problem)) {
 	askController(c, r, ask, adminPatience, func(c stage.Context, results *message.Results, p message.Problem) {
-		resp := kmsg.NewPtrAlterConfigsResponse()
 		for i, p := range problems(results, p, len(ask.Resources)) {
-			res := ask.Resources[i].Resource
-			resp.Resources = append(resp.Resources, kmsg.AlterConfigsResponseResource{ErrorCode: int16(p.Code), ErrorMessage: note(p.Message),
-				ResourceType: kmsg.ConfigResourceType(res.Kind), ResourceName: res.Name})
+			add(ask.Resources[i].Resource, p)
 		}
 		r.Answer(c, resp)
 	})

@@ -19,13 +19,9 @@ func onIncrementalAlterConfigs(c stage.Context, r *Request, q *kmsg.IncrementalA
 		}
 		ask.Resources = append(ask.Resources, a)
 	}
-	askController(c, r, ask, adminPatience, func(c stage.Context, results *message.Results, p message.Problem) {
-		resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
-		for i, p := range problems(results, p, len(ask.Resources)) {
-			res := ask.Resources[i].Resource
-			resp.Resources = append(resp.Resources, kmsg.IncrementalAlterConfigsResponseResource{ErrorCode: int16(p.Code), ErrorMessage: note(p.Message),
-				ResourceType: kmsg.ConfigResourceType(res.Kind), ResourceName: res.Name})
-		}
-		r.Answer(c, resp)
+	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	r.alter(c, ask, resp, func(of message.Resource, p message.Problem) {
+		resp.Resources = append(resp.Resources, kmsg.IncrementalAlterConfigsResponseResource{ErrorCode: int16(p.Code), ErrorMessage: note(p.Message),
+			ResourceType: kmsg.ConfigResourceType(of.Kind), ResourceName: of.Name})
 	})
 }
