@@ -150,12 +150,12 @@ func (p *Partition) opened(c stage.Context, f *found) {
 		return
 	}
 	p.carryOut(c, out)
-	for len(p.waiting) > 0 {
-		r := p.waiting[0]
-		p.waiting = p.waiting[1:]
+	p.used = true // a sweep among those who wait must not close it before the others are served
+	waiting := p.waiting
+	p.waiting = nil
+	for _, r := range waiting {
 		p.ask(c, r)
 	}
-	p.waiting = nil
 }
 
 // awaitRoom refuses everybody until there may be room to open the log, and asks the disk anew then. To fail would not help:

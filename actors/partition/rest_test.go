@@ -149,3 +149,19 @@ func (c counting) Open(path string) (vfs.File, error) {
 	*c.opened++
 	return c.MemoryFS.Open(path)
 }
+
+// A sweep that was waiting for the log together with others does not close it before they are served.
+func TestASweepAmongThoseWhoWait(t *testing.T) {
+	h := raise(t, short)
+	h.ask(plain(1))
+	h.sync()
+	h.send(&stage.Stopping{})
+	h.again(message.Recovered{RecoveryPoint: 1})
+	client := stage.Caller{Address: message.ConnectionAt(1, 1), Request: 99}
+	h.mail = append(h.mail, letter{what: &message.Sweep{}}, letter{what: &message.Sweep{}}, letter{what: plain(1), from: client}, letter{what: &message.Sweep{}})
+	h.run()
+	h.sync()
+	if a := told[*message.Appended](h, 99); a.Code != message.OK || a.BaseOffset != 1 {
+		t.Errorf("%+v", a)
+	}
+}
