@@ -39,7 +39,6 @@ type house struct {
 	knows     message.Recovered // what the disk answers
 	mute      bool              // the disk does not answer Recover
 	disk      []any             // what it was sent
-	redo      []message.Redo    // its journal
 	answers   map[stage.RequestID]any
 	owed      map[stage.RequestID]bool // what the stage will answer with Down
 	published any
