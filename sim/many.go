@@ -62,12 +62,21 @@ type Share struct {
 	UntilFound bool
 }
 
+// seedMax is how long a seed may take by the machine's clock.
+const seedMax = 20 * time.Second
+
 // Work runs a share and writes an outcome a line.
 func (s Share) Work(to *json.Encoder) error {
 	planted.Plant(s.Plant)
 	defer planted.Plant(planted.None)
 	for n := uint64(0); n < s.Seeds; n++ {
-		o := s.seed(s.First + n*s.Stride)
+		seed := s.First + n*s.Stride
+		hung := time.AfterFunc(seedMax, func() {
+			_ = to.Encode(Outcome{Seed: seed, Failure: fmt.Sprintf("A seed comes to an end. (no-hang) %d has not within %v.", seed, seedMax), Invariant: "no-hang"})
+			os.Exit(0)
+		})
+		o := s.seed(seed)
+		hung.Stop()
 		if err := to.Encode(o); err != nil {
 			return err
 		}

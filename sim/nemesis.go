@@ -105,6 +105,7 @@ func (n *nemesis) happen(f Fault) {
 	case Clock:
 		n.ahead += time.Duration(f.Amount) * time.Millisecond
 		m.SetClock(n.ahead)
+		t.history.Ahead = max(t.history.Ahead, n.ahead)
 	case Cut:
 		t.Net.Cut(m.ID)
 	case Full:
@@ -150,18 +151,26 @@ func (n *nemesis) full(left int64, lasting time.Duration) {
 	if err != nil {
 		return
 	}
+	if n.trial.scenario.Disk.FullAtSync { // syncs fail
+		n.fail()
+	}
 	m.Disk.SetCapacity(total - free + left)
 	n.later(lasting, func() { m.Disk.SetCapacity(diskBytes) })
 }
 
 const diskBytes = 1 << 40
 
+// fail notes that the disk fails.
+func (n *nemesis) fail() {
+	n.broken = true
+	n.trial.history.DiskFailed()
+}
+
 var ops = map[FaultKind]vfs.Op{SyncError: vfs.OpSync, SyncDirError: vfs.OpSyncDir, WriteError: vfs.OpWrite, ShortWrite: vfs.OpWrite, ReadError: vfs.OpRead}
 
 // breakDisk lets the disk's next operations on some files fail.
 func (n *nemesis) breakDisk(f Fault) {
-	n.broken = true
-	n.trial.history.DiskFailed()
+	n.fail()
 	rates := vfs.Rates{}
 	left := f.Times
 	op := ops[f.Kind]

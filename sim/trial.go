@@ -78,9 +78,9 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 		if holds() {
 			return true
 		}
-		t.Time.RunFor(lookEvery)
+		more := t.World.RunFor(lookEvery, stepsMax)
 		t.nemesis.look()
-		if t.Time.Steps() > stepsMax {
+		if !more || t.Time.Steps() > stepsMax {
 			t.fail(check.EveryoneServed, "The world has taken %d steps in %v and does not come to an end.", stepsMax, t.Now())
 		}
 	}
@@ -89,7 +89,7 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 
 const (
 	lookEvery = 5 * time.Millisecond
-	stepsMax  = 3_000_000
+	stepsMax  = 1_000_000
 )
 
 // start starts the node.

@@ -17,6 +17,8 @@ type History struct {
 	Topics []*Topic             // every topic that ever was
 	// Damage says that the disk was damaged: offsets that are answered as unreadable are no loss.
 	Damage bool
+	// Ahead is the most that a node's clock was ever before its clients'.
+	Ahead time.Duration
 
 	violation *Violation
 	losses    int               // of power

@@ -159,7 +159,7 @@ func (h *History) retained(p *Partition, start, high int64, found []Found, nowMi
 		return
 	}
 	for o := max(p.asked, 0); o < start; o++ {
-		if at := p.at(o); at != nil && !at.loose && at.batch.Time > nowMillis-t.RetentionMillis {
+		if at := p.at(o); at != nil && !at.loose && at.batch.Time > nowMillis+h.Ahead.Milliseconds()-t.RetentionMillis {
 			h.Fail(OnlyOnPurpose, "%s: offset %d is gone after %d ms, retention.ms is %d.", p, o, nowMillis-at.batch.Time, t.RetentionMillis)
 			return
 		}

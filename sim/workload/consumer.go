@@ -75,7 +75,7 @@ func (c *consumer) fetch() {
 	c.fetching = true
 	req := kmsg.NewPtrFetchRequest()
 	req.Version = c.spec.Version
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(c.spec.WaitMillis), int32(c.spec.MinBytes), int32(c.spec.MaxBytes)
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(c.spec.WaitMillis), int32(c.spec.MinBytes), c.maxBytes()
 	req.SessionID, req.SessionEpoch = 0, -1
 	if c.spec.Session && req.Version >= 7 {
 		req.SessionID, req.SessionEpoch = c.session, c.epoch
@@ -90,7 +90,7 @@ func (c *consumer) fetch() {
 			continue
 		}
 		part := kmsg.NewFetchRequestTopicPartition()
-		part.Partition, part.FetchOffset, part.PartitionMaxBytes = l.of.Index, l.offset, int32(c.spec.MaxBytes)
+		part.Partition, part.FetchOffset, part.PartitionMaxBytes = l.of.Index, l.offset, c.maxBytes()
 		topic.Partitions = append(topic.Partitions, part)
 		if req.SessionEpoch >= 0 {
 			c.tell(l)
@@ -143,7 +143,19 @@ func (c *consumer) fetched(r kmsg.Response, err error, floors []check.Floor, ask
 		c.again(c.pace(30))
 		return
 	}
+	if c.healing {
+		c.again(time.Millisecond)
+		return
+	}
 	c.again(c.pace(c.spec.PaceMillis))
+}
+
+// maxBytes is how much a fetch asks for. In the end there is no time for little.
+func (c *consumer) maxBytes() int32 {
+	if c.healing {
+		return 1 << 20
+	}
+	return int32(c.spec.MaxBytes)
 }
 
 // take takes one partition's share of an answer; false if it is an error.
