@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/sim"
+	"github.com/troupe-broker/troupe/sim/mutant"
 )
 
 // simulation is what the flags of troupe sim say.
@@ -119,11 +122,13 @@ func (s *simulation) runMany(c *cobra.Command) error {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		bar = progressbar.Default(int64(s.seeds), "seeds")
 	}
-	total, err := sim.Many(c.Context(), command, s.first, s.seeds, max(s.jobs, 1), planted.Bug(s.plant), func(sim.Outcome) { _ = bar.Add(1) })
+	total, err := sim.Many(c.Context(), command, s.first, s.seeds, max(s.jobs, 1), planted.Bug(s.plant), func(o sim.Outcome) {
+		if _ = bar.Add(1); o.Failure != "" {
+			_ = bar.Clear()
+			fmt.Fprintf(c.OutOrStdout(), "seed %d: %s\n", o.Seed, o.Failure)
+		}
+	})
 	_ = bar.Finish()
-	for _, o := range total.Failed {
-		fmt.Fprintf(c.OutOrStdout(), "seed %d: %s\n", o.Seed, o.Failure)
-	}
 	fmt.Fprintln(c.OutOrStdout(), &total)
 	if err == nil && len(total.Failed) > 0 {
 		err = errReported
@@ -131,4 +136,26 @@ func (s *simulation) runMany(c *cobra.Command) error {
 	return err
 }
 
-func (s *simulation) runMutants(c *cobra.Command) error { return nil }
+// mutantBudget is how long each planted bug is looked for.
+const mutantBudget = 40 * time.Second
+
+// runMutants plants one bug after the other.
+func (s *simulation) runMutants(c *cobra.Command) error {
+	command, err := self()
+	if err != nil {
+		return err
+	}
+	jobs := s.jobs
+	if !c.Flags().Changed("jobs") {
+		jobs = runtime.NumCPU()
+	}
+	found := true
+	err = mutant.Hunt(c.Context(), command, s.first, mutantBudget, jobs, func(v mutant.Verdict) {
+		found = found && v.Found
+		fmt.Fprintln(c.OutOrStdout(), v)
+	})
+	if err == nil && !found {
+		err = errReported
+	}
+	return err
+}
