@@ -146,10 +146,21 @@ func (s *segment) part(r rules) (part, error) {
 	p.find = finder{base: s.base, entries: sum.entries, count: sum.count}
 	if sum.entries == nil && sum.count > 0 {
 		if p.find.file, err = s.index.open(); err != nil {
-			return part{segment: s}, err
+			return s.partAnew(r, err)
 		}
 	}
 	return p, nil
+}
+
+// partAnew is the part whose index file has failed: where a cut took that from an older view, its index is made in memory.
+func (s *segment) partAnew(r rules, failed error) (part, error) {
+	if !s.index.gone.Load() || s.log.gone.Load() {
+		return part{segment: s}, failed
+	}
+	if _, err := s.rebuild(r); err != nil {
+		return part{segment: s}, err
+	}
+	return s.part(r)
 }
 
 // walk is a walker at an entry of the part's index; -1 is the part's start.

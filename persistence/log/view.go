@@ -89,6 +89,11 @@ func (v *view) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message
 		}
 		p.use(room)
 		s, err := v.readPart(&p, offset, limit, maxBytes, oneAtLeast)
+		if p.find.err != nil {
+			if p, err = p.partAnew(v.shape.rules, p.find.err); err == nil {
+				s, err = v.readPart(&p, offset, limit, maxBytes, oneAtLeast)
+			}
+		}
 		if err != io.EOF {
 			return s, p.failed(err)
 		}
