@@ -25,8 +25,10 @@ func (n *Node) Close() error {
 	for _, d := range n.doors {
 		errs = append(errs, d.Close())
 	}
-	if n.stage != nil {
+	if n.raised {
 		errs = append(errs, Rest(n.stage))
+	}
+	if n.stage != nil {
 		n.stage.Close()
 	}
 	if n.http != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -42,18 +43,49 @@ func Lock(files vfs.FS) (io.Closer, error) {
 
 // OpenDirectory makes the data directory if need be, and locks it.
 func OpenDirectory(path string) (vfs.FS, io.Closer, error) {
-	if err := os.MkdirAll(path, 0o750); err != nil {
-		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
-	}
-	files, err := vfs.OS(path)
+	files, err := directory(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
+		return nil, nil, unusable(path, err)
 	}
 	lock, err := Lock(files)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the data directory %s: %w", path, err)
+		return nil, nil, unusable(path, err)
 	}
 	return files, lock, nil
+}
+
+func directory(path string) (vfs.FS, error) {
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return nil, err
+	}
+	return vfs.OS(path)
+}
+
+// unusable says what to do about a data directory that cannot be used.
+func unusable(path string, err error) error {
+	switch {
+	case errors.Is(err, vfs.ErrReadOnly), errors.Is(err, syscall.EROFS):
+		err = errors.New("its disk is read-only: mount it for writing, or use another --data")
+	case errors.Is(err, vfs.ErrFull), errors.Is(err, syscall.ENOSPC):
+		err = errors.New("its disk is full: make room there, or use another --data")
+	case errors.Is(err, fs.ErrPermission):
+		err = errors.New("this user may not write there: give the directory to the user, or use another --data")
+	case errors.Is(err, syscall.ENOTDIR):
+		err = errors.New("it is, or lies in, a file that is no directory: use another --data")
+	}
+	return fmt.Errorf("the data directory %s: %w", path, err)
+}
+
+// roomMin is what has to be free on the disk at a start: the metadata log has to take the broker's registration, or nobody
+// serves. A disk that fills up later only refuses what is written.
+const roomMin = 1 << 20
+
+// refuseFull refuses a disk without room; one that cannot say how much it has is tried.
+func refuseFull(files vfs.FS) error {
+	if _, free, err := files.Usage(); err == nil && free < roomMin {
+		return fmt.Errorf("its disk has %d KiB left, and a start needs %d: make room there, or use another --data", free>>10, roomMin>>10)
+	}
+	return nil
 }
 
 // Claim takes a directory for a node: it reads the directory's format, or gives a new directory one.

@@ -27,6 +27,7 @@ type Node struct {
 	log    *slog.Logger
 	lock   io.Closer
 	stage  stage.Stage
+	raised bool // the stage has actors
 	traces *http.Traces
 
 	counters *http.Counters
@@ -61,14 +62,11 @@ func (n *Node) start() error {
 		return err
 	}
 	n.stage = stage.NewReal(stage.Options{Node: n.config.ID, FS: vfs.Cached(files, openFilesMax(l.Number("files.open.max"))), Log: n.log, Seed: seed()})
-	parts := Parts{Config: n.config}
-	if n.traces != nil {
-		parts.Spans = n.traces.Within
-	}
-	Raise(n.stage, parts)
+	// Doors come first: an address that is taken is found before anything is written, and who comes early waits.
 	if err := n.openDoors(); err != nil {
 		return err
 	}
+	n.raise()
 	if err := n.awaitReady(); err != nil {
 		return err
 	}
@@ -78,14 +76,26 @@ func (n *Node) start() error {
 	return nil
 }
 
+func (n *Node) raise() {
+	parts := Parts{Config: n.config}
+	if n.traces != nil {
+		parts.Spans = n.traces.Within
+	}
+	Raise(n.stage, parts)
+	n.raised = true
+}
+
 func (n *Node) takeDirectory() (vfs.FS, error) {
 	files, lock, err := OpenDirectory(n.config.Data)
 	if err != nil {
 		return nil, err
 	}
 	n.lock = lock
+	if err := refuseFull(files); err != nil {
+		return nil, unusable(n.config.Data, err)
+	}
 	if err := Claim(files, n.config.ID); err != nil {
-		return nil, fmt.Errorf("the data directory %s: %w", n.config.Data, err)
+		return nil, unusable(n.config.Data, err)
 	}
 	return files, nil
 }

@@ -34,7 +34,7 @@ func Listen(address string, metrics prometheus.Gatherer, profile bool) (*Server,
 		return nil, fmt.Errorf("http.listener=%s: another process listens there: stop it, or choose another address with --http", address)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("http.listener=%s: %w", address, err)
+		return nil, fmt.Errorf("http.listener=%s: %w: write HOST:PORT with an address of this machine", address, err)
 	}
 	s := &Server{listener: l}
 	mux := http.NewServeMux()
