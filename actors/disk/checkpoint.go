@@ -181,6 +181,11 @@ func (d *Disk) flushPart(c stage.Context, part *part, errs []error) {
 		}
 	}
 	if err := errors.Join(all...); err != nil {
+		if d.round.running && part.round == d.round.number && !part.held {
+			// The journal may be reading its batches: it is told when the round is over, as it gives their memory back then.
+			part.err, part.suspect = errors.Join(part.err, err), true
+			return
+		}
 		d.unsynced(c, part, err)
 		return
 	}
