@@ -87,14 +87,23 @@ func (s Share) Work(to *json.Encoder) error {
 	return nil
 }
 
-// seed runs one; a panic of the world is a failure like others.
+// seed runs one; a panic of the world is a failure like others. What fails without the planted bug does not count as a find.
 func (s Share) seed(seed uint64) (o Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			o = Outcome{Seed: seed, Failure: fmt.Sprintf("Nothing panics. (no-panic) %v", p), Invariant: "no-panic"}
 		}
 	}()
-	return Seed(seed)
+	o = Seed(seed)
+	if o.Failure == "" || s.Plant == planted.None {
+		return o
+	}
+	planted.Plant(planted.None)
+	defer planted.Plant(s.Plant)
+	if clean := Seed(seed); clean.Failure != "" { // the bug has not been planted: it was there
+		o.Failure = ""
+	}
+	return o
 }
 
 // Elsewhere runs a share in a process of its own, started as command with the share's flags, and hands each outcome out.

@@ -139,7 +139,7 @@ func (h *History) sequences(p *Partition, found []Found, damaged bool) {
 // retained asks that what is gone was old enough, or too much, or asked to go.
 func (h *History) retained(p *Partition, start, high int64, found []Found, nowMillis int64) {
 	t := p.Topic
-	if start <= max(p.asked, 0) || t.Endless() {
+	if start <= max(p.asked, 0) || t.Endless() || h.losses > 0 || h.failed { // an end that was lost may have counted
 		return
 	}
 	if t.RetentionBytes >= 0 {
@@ -197,7 +197,7 @@ func (p *Partition) startNow() int64 {
 
 // Ends checks where the newest leader epoch ends: at the log's end, which is not below what is committed.
 func (h *History) Ends(p *Partition, floor Floor, end int64) {
-	if end < floor.High && !h.outdated(p, floor.asOf) {
+	if end < floor.High && h.certain(p) && !h.outdated(p, floor.asOf) {
 		h.Fail(EpochsAgree, "%s: its newest epoch ends at %d and its high watermark was %d.", p, end, floor.High)
 	}
 }
