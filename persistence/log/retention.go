@@ -39,7 +39,10 @@ func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 			return 0, err
 		}
 	}
-	if err := l.announce(l.shape.segments[n].base); err != nil {
+	if err := l.saveStart(l.shape.segments[n].base); err != nil {
+		return 0, err
+	}
+	if err := l.announce(); err != nil {
 		l.broken = err // a failed sync is not tried again: only what Open finds is known
 		return 0, err
 	}
@@ -116,10 +119,7 @@ func (l *Log) Due(age time.Duration) (at time.Time, ever bool, err error) {
 }
 
 // announce makes durable where the log will begin, and the names of its files.
-func (l *Log) announce(base int64) error {
-	if err := l.saveStart(base); err != nil {
-		return err
-	}
+func (l *Log) announce() error {
 	for _, d := range append([]message.Syncer{&l.first}, l.place.chain()...) {
 		if err := d.Sync(); err != nil {
 			return err
