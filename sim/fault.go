@@ -39,10 +39,12 @@ const (
 	Power     FaultKind = "power"
 	Kill      FaultKind = "kill"
 	PowerLoop FaultKind = "power-loop" // and again, in the midst of recovery
-	Restart   FaultKind = "restart"    // a clean shutdown
-	Pause     FaultKind = "pause"
-	Clock     FaultKind = "clock"
-	Cut       FaultKind = "cut" // every connection is reset
+	// KillAndPower lets the power go soon after a kill: what the page cache still had, and nobody has synced, is gone then.
+	KillAndPower FaultKind = "kill-and-power"
+	Restart      FaultKind = "restart" // a clean shutdown
+	Pause        FaultKind = "pause"
+	Clock        FaultKind = "clock"
+	Cut          FaultKind = "cut" // every connection is reset
 
 	SyncError    FaultKind = "sync-error"
 	SyncDirError FaultKind = "sync-dir-error"
@@ -83,7 +85,7 @@ func (f Fault) String() string {
 var mixes = [][]FaultKind{
 	{},
 	{Power},
-	{Power, Kill, PowerLoop},
+	{Power, Kill, PowerLoop, KillAndPower},
 	{Power, Kill, Restart, Pause, Clock, Cut},
 	{Kill, Power, SyncError, SyncDirError},
 	{Power, WriteError, ShortWrite, SyncError},
@@ -121,12 +123,14 @@ func weighted(r *rand.Rand, shares []int) int {
 func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 	f := Fault{Kind: kind, AtMillis: r.IntN(s.Millis), ForMillis: some(r, 1, 10, 50, 200)}
 	switch kind {
-	case Power, Kill, PowerLoop, SyncError, WriteError:
+	case Power, Kill, PowerLoop, KillAndPower, SyncError, WriteError:
 		if r.IntN(3) > 0 {
 			f.On = drawProbe(r)
 		}
 	}
 	switch kind {
+	case KillAndPower:
+		f.ForMillis = 1 + r.IntN(40)
 	case PowerLoop:
 		f.Times = 1 + r.IntN(4)
 	case Clock:

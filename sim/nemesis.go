@@ -69,6 +69,9 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 			kept = append(kept, a)
 			continue
 		}
+		if a.On.Micros == 0 {
+			n.freeze(a.Kind)
+		}
 		n.trial.After(time.Duration(a.On.Micros)*time.Microsecond, func() {
 			if !n.over {
 				n.happen(a.Fault)
@@ -76,6 +79,17 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 		})
 	}
 	n.armed = kept
+}
+
+// freeze lets no more operation reach the disk: the node ends between this one and the next, though both may be one step
+// of the world.
+func (n *nemesis) freeze(kind FaultKind) {
+	switch kind {
+	case Power, PowerLoop:
+		n.trial.node.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
+	case Kill, KillAndPower:
+		n.trial.node.Disk.Keep()
+	}
 }
 
 // happen lets one fault happen.
@@ -92,6 +106,10 @@ func (n *nemesis) happen(f Fault) {
 		n.startAfter(lasting)
 	case PowerLoop:
 		n.loop(f.Times, lasting)
+	case KillAndPower:
+		m.Kill()
+		t.start()
+		n.later(lasting, func() { n.loop(0, lasting) })
 	case Restart:
 		n.shutdown, n.afterShutdown = true, lasting
 	case Pause:
