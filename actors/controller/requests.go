@@ -66,10 +66,22 @@ func (k *Controller) decide(c stage.Context, r request) {
 		k.proposals[n-1].reads = append(k.proposals[n-1].reads, read{r, d.Reply})
 		return
 	}
-	c.Answer(r.caller, d.Reply)
 	if _, registers := r.ask.(*message.RegisterBroker); registers && r.caller.Address == message.BrokerAt(c.Self().Node) {
+		c.Answer(r.caller, d.Reply)
 		k.tellBroker(c, nil) // it started again and has no image
+		return
 	}
+	k.answerWhenSeen(c, r, d.Reply)
+}
+
+// answerWhenSeen answers what needs no record, but not before the broker has the image that the answer rests on: who is told
+// that a topic exists already must find it (S138).
+func (k *Controller) answerWhenSeen(c stage.Context, r request, reply any) {
+	if n := len(k.waiting); n > 0 {
+		k.waiting = append(k.waiting, waiter{index: k.waiting[n-1].index, caller: r.caller, reply: reply})
+		return
+	}
+	c.Answer(r.caller, reply)
 }
 
 // propose hands a decision to raft, at the index that it was decided for.
