@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 	"github.com/troupe-broker/troupe/sim/check"
@@ -25,6 +26,7 @@ type trial struct {
 	clients  []workload.Client
 	nemesis  *nemesis
 	trace    func(line string)
+	states   map[message.PartitionID]message.Bounds // as they were noted last
 }
 
 func newTrial(s *Scenario, o Options) (*trial, error) {
@@ -80,6 +82,7 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 		}
 		more := t.World.RunFor(lookEvery, stepsMax)
 		t.nemesis.look()
+		t.noteStates()
 		if !more || t.Time.Steps() > stepsMax {
 			t.fail(check.EveryoneServed, "The world has taken %d steps in %v and does not come to an end.", stepsMax, t.Now())
 		}
@@ -91,6 +94,28 @@ const (
 	lookEvery = 5 * time.Millisecond
 	stepsMax  = 1_000_000
 )
+
+// noteStates writes into the trace what has changed of the partitions.
+func (t *trial) noteStates() {
+	if t.trace == nil {
+		return
+	}
+	for _, topic := range t.topics {
+		for _, p := range topic.Partitions {
+			id := message.PartitionID{Topic: topic.ID, Index: p.Index}
+			view := t.node.View(id)
+			if view == nil || view.Bounds() == t.states[id] {
+				continue
+			}
+			if t.states == nil {
+				t.states = map[message.PartitionID]message.Bounds{}
+			}
+			b := view.Bounds()
+			t.states[id] = b
+			t.Note("state %s leads=%v epoch=%d start=%d high-watermark=%d end=%d", p, b.IsLeader, b.LeaderEpoch, b.LogStart, b.HighWatermark, b.LogEnd)
+		}
+	}
+}
 
 // start starts the node.
 func (t *trial) start() {

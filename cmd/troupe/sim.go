@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/sim"
 	"github.com/troupe-broker/troupe/sim/mutant"
+	"github.com/troupe-broker/troupe/sim/timeline"
 )
 
 // simulation is what the flags of troupe sim say.
@@ -31,6 +33,8 @@ type simulation struct {
 	work      bool
 	stride    uint64
 	untilOnly bool
+	html      string
+	shrink    bool
 }
 
 func newSim() *cobra.Command {
@@ -50,6 +54,8 @@ func newSim() *cobra.Command {
 	f.BoolVar(&s.trace, "trace", false, "print what happens in the seed")
 	f.BoolVar(&s.messages, "messages", false, "with --trace: every message between actors, too")
 	f.BoolVar(&s.json, "json", false, "print the seed's outcome as JSON")
+	f.StringVar(&s.html, "html", "", "draw the seed's timeline into this file")
+	f.BoolVar(&s.shrink, "shrink", false, "make a failing seed smaller and store it in sim/testdata, where go test ./sim runs it")
 	f.BoolVar(&s.mutants, "mutants", false, "plant bugs, one after the other, and see whether each is found")
 	f.IntVar(&s.plant, "plant", 0, "plant the bug with this number")
 	f.BoolVar(&s.work, "work", false, "print an outcome for each seed")
@@ -89,7 +95,27 @@ func (s *simulation) runOne(out io.Writer) error {
 		described, _ := json.MarshalIndent(scenario, "", "  ")
 		fmt.Fprintln(out, string(described))
 	}
+	page := timeline.New(fmt.Sprintf("troupe sim --seed %d", s.seed))
+	if print := o.Trace; s.html != "" {
+		o.Trace = func(line string) {
+			page.Line(line)
+			if print != nil {
+				print(line)
+			}
+		}
+	}
 	outcome := sim.Run(scenario, o).Outcome(s.seed)
+	if s.html != "" {
+		page.What = outcome.Failure
+		if err := draw(page, s.html); err != nil {
+			return err
+		}
+	}
+	if s.shrink && outcome.Failure != "" {
+		if err := store(out, scenario); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s.json:
 		if err := json.NewEncoder(out).Encode(outcome); err != nil {
@@ -104,6 +130,28 @@ func (s *simulation) runOne(out io.Writer) error {
 		return errReported
 	}
 	return nil
+}
+
+func draw(page *timeline.Timeline, path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(page.Write(f), f.Close())
+}
+
+// shrinkBudget is how long a failing scenario is made smaller.
+const shrinkBudget = 30 * time.Second
+
+// store makes a failing scenario smaller and keeps it as a regression.
+func store(out io.Writer, s *sim.Scenario) error {
+	small, found := sim.Shrink(s, shrinkBudget)
+	r := sim.Regression{Invariant: found.Violation.Name, Found: found.Violation.Error(), Scenario: small}
+	path, err := r.Store("sim/testdata")
+	if err == nil {
+		fmt.Fprintf(out, "%d faults and %d clients are left: %s\n", len(small.Faults), len(small.Clients), path)
+	}
+	return err
 }
 
 // self is this program as a worker.
