@@ -91,10 +91,11 @@ var mixes = [][]FaultKind{
 	{Power, WriteError, ShortWrite, SyncError},
 	{Power, Full, ReadOnly, Slow, Hung},
 	{Cut, Pause, Slow},
+	{Power, Cut, Slow},
 }
 
 // shares says how often each mix is drawn.
-var shares = []int{1, 5, 5, 3, 4, 3, 3, 1}
+var shares = []int{1, 5, 5, 3, 4, 3, 3, 1, 3}
 
 func (s *Scenario) drawFaults(r *rand.Rand) {
 	mix := mixes[weighted(r, shares)]
@@ -131,6 +132,9 @@ func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 	switch kind {
 	case KillAndPower:
 		f.ForMillis = 1 + r.IntN(40)
+		if r.IntN(2) == 0 {
+			f.On = &Probe{Op: vfs.OpWrite, Path: "journal/", Skip: some(r, 0, 1, 3, 10)}
+		}
 	case PowerLoop:
 		f.Times = 1 + r.IntN(4)
 	case Clock:
@@ -156,6 +160,7 @@ var probes = []Probe{
 	{},
 	{Op: vfs.OpSync, Path: "journal/"},
 	{Op: vfs.OpWrite, Path: "journal/"},
+	{Op: vfs.OpWrite, Path: "journal/"}, // what is torn there is what recovery rests on
 	{Op: vfs.OpSync, Path: "topics/"},
 	{Op: vfs.OpWrite, Path: "topics/"},
 	{Op: vfs.OpSyncDir, Path: ""},

@@ -269,7 +269,11 @@ func (p *producer) mend(l *lane) {
 		return
 	}
 	l.resting = true
-	p.later(p.pace(20), func() {
+	rest := 1
+	if p.one(2) {
+		rest = 20
+	}
+	p.later(p.pace(rest), func() {
 		l.resting = false
 		if !l.broken || l.flies() || p.renew {
 			return
