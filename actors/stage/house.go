@@ -34,6 +34,8 @@ type driver interface {
 	ticks() int64
 	// ready runs a cell that has got mail; by is the cell whose handling caused it, nil from outside.
 	ready(c, by *cell)
+	// visit is ready for a caller with nothing else to do: the cell may run on its goroutine.
+	visit(c *cell)
 	// alarm posts an alarm to the cell at that tick. It replaces an earlier alarm for the cell or comes in addition.
 	alarm(c *cell, at int64)
 	// later runs a cell, which nobody else does meanwhile, when d has passed.
@@ -71,6 +73,13 @@ func (h *house) Now() time.Time { return h.driver.now() }
 func (h *house) Send(to message.Address, msg any) {
 	if c := h.find(to); c != nil {
 		c.post(&envelope{kind: kindSend, msg: msg}, nil)
+	}
+}
+
+// Deliver is part of Stage.
+func (h *house) Deliver(to message.Address, msg any) {
+	if c := h.find(to); c != nil && c.mailbox.push(&envelope{kind: kindSend, msg: msg}) {
+		h.driver.visit(c)
 	}
 }
 

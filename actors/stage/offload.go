@@ -30,7 +30,8 @@ type job struct {
 
 // jobs runs offloaded work on goroutines that come and go: in order, at most max at once.
 type jobs struct {
-	max int
+	max   int
+	visit func(*cell) // runs a cell that has got a result on the goroutine that made it
 
 	mu      sync.Mutex
 	waiting []job
@@ -63,7 +64,9 @@ func (j *jobs) run() {
 		if !ok {
 			return
 		}
-		w.cell.post(attempt(w.id, w.work), nil)
+		if w.cell.mailbox.push(attempt(w.id, w.work)) {
+			j.visit(w.cell)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ type Real struct {
 func NewReal(o Options) *Real {
 	o = o.withDefaults()
 	d := &crew{start: time.Now(), pool: newPool(o.Workers), jobs: newJobs(o.Offloads)}
+	d.jobs.visit = d.visit
 	return &Real{house: newHouse(o, d, newSystem()), driver: d}
 }
 
@@ -39,6 +40,8 @@ func (d *crew) ready(c, by *cell) {
 	}
 	by.on.offer(c)
 }
+
+func (d *crew) visit(c *cell) { d.pool.visit(c) }
 
 func (d *crew) alarm(c *cell, at int64) {
 	in := time.Duration(at - d.ticks())

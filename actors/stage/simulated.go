@@ -106,6 +106,8 @@ func (d *puppeteer) now() time.Time { return d.Scheduler.Now().Add(d.ahead) }
 func (d *puppeteer) ticks() int64   { return d.Scheduler.now }
 func (d *puppeteer) disarm(*cell)   {}
 
+func (d *puppeteer) visit(c *cell) { d.ready(c, nil) }
+
 func (d *puppeteer) ready(c, _ *cell) {
 	if !c.house.dead {
 		d.enqueue(c)

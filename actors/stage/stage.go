@@ -139,6 +139,9 @@ type Stage interface {
 	Spawn(at message.Address, new func() Actor) bool
 	// Stop, as in Context.
 	Stop(at message.Address)
+	// Deliver is Send by a goroutine that would only wait otherwise: the actor, and those that it wakes in turn, may run on
+	// it for a while before Deliver returns. That saves waking a worker. The caller must hold no lock.
+	Deliver(to message.Address, msg any)
 	// Ask sends a request from outside; then is called once, on some goroutine that must not be blocked, with the answer,
 	// *TimedOut or *Down.
 	Ask(to message.Address, msg any, patience time.Duration, then func(answer any))

@@ -396,6 +396,9 @@ func (h *house) Published(at message.Address) any               { return h.views
 func (h *house) Rand() *rand.Rand                               { return rand.New(rand.NewPCG(1, uint64(h.number))) }
 func (h *house) Spawn(message.Address, func() stage.Actor) bool { return false }
 
+// Deliver is part of stage.Stage.
+func (h *house) Deliver(to message.Address, msg any) { h.Send(to, msg) }
+
 func (h *house) Stop(at message.Address) {
 	if at != h.Self() {
 		h.t.Errorf("%v was stopped", at)

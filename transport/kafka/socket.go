@@ -95,7 +95,7 @@ func (s *socket) frames() error {
 			s.l.budget.give(int64(s.input.charged))
 			return err
 		}
-		s.l.stage.Send(s.at, &Frame{Bytes: body, Done: func(reusable bool) {
+		s.l.stage.Deliver(s.at, &Frame{Bytes: body, Done: func(reusable bool) {
 			if reusable {
 				giveBack(body)
 			}

@@ -51,6 +51,9 @@ func (s *street) Spawn(at message.Address, new func() stage.Actor) bool {
 	return true
 }
 
+// Deliver is part of stage.Stage.
+func (s *street) Deliver(to message.Address, msg any) { s.Send(to, msg) }
+
 func (s *street) Send(to message.Address, what any) {
 	s.mu.Lock()
 	r := s.houses[to]
