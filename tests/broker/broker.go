@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,6 +33,19 @@ var Executable = sync.OnceValues(func() (string, error) {
 })
 
 var built bool
+
+// Command is the executable with arguments, in an environment that gives no settings: TROUPE_CI and TROUPE_FULL are the
+// tests' own.
+func Command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(path, args...)
+	c.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "TROUPE_") })
+	return c
+}
 
 // Main runs a package's tests and removes the executable that they built.
 func Main(m *testing.M) {
@@ -88,12 +102,8 @@ func freeAddr(t *testing.T) string {
 // Start runs the process and waits for its ready line; it says how long that took.
 func (b *Broker) Start() time.Duration {
 	b.t.Helper()
-	path, err := Executable()
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	args := append([]string{"server", "--data", b.Data, "--listeners", "PLAINTEXT://" + b.Addr, "--http", "127.0.0.1:0"}, b.args...)
-	b.cmd = exec.Command(path, args...)
+	b.cmd = Command(b.t, args...)
 	b.cmd.Stderr = b.log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := b.cmd.StdoutPipe()

@@ -14,11 +14,15 @@ import (
 // run runs a program to its end and returns what it wrote.
 func run(t *testing.T, in, path string, args ...string) []byte {
 	t.Helper()
-	c := exec.Command(path, args...)
+	return finish(t, in, exec.Command(path, args...))
+}
+
+func finish(t *testing.T, in string, c *exec.Cmd) []byte {
+	t.Helper()
 	var out, problems bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(in), &out, &problems
 	if err := c.Run(); err != nil {
-		t.Errorf("%s %s: %v\n%s", path, strings.Join(args, " "), err, problems.String())
+		t.Errorf("%s: %v\n%s", strings.Join(c.Args, " "), err, problems.String())
 	}
 	return out.Bytes()
 }
@@ -62,11 +66,7 @@ func (troupe) name() string { return "troupe" }
 
 func (troupe) run(t *testing.T, in string, args ...string) []byte {
 	t.Helper()
-	path, err := broker.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run(t, in, path, args...)
+	return finish(t, in, broker.Command(t, args...))
 }
 
 func (p troupe) produce(t *testing.T, b *broker.Broker, codec string, records []record) {

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -39,11 +38,7 @@ func TestDisksThatCannotBeUsed(t *testing.T) {
 // refusedWith fails the test if a broker begins in a directory, or ends otherwise than with one sentence of these parts.
 func refusedWith(t *testing.T, data string, parts ...string) {
 	t.Helper()
-	path, err := broker.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(path, "server", "--data", data, "--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0")
+	c := broker.Command(t, "server", "--data", data, "--listeners", "PLAINTEXT://127.0.0.1:0", "--http", "127.0.0.1:0")
 	out, err := c.CombinedOutput()
 	text := string(out)
 	if c.ProcessState.ExitCode() != 1 || strings.Count(text, "\n") != 1 {
