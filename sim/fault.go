@@ -92,10 +92,11 @@ var mixes = [][]FaultKind{
 	{Power, Full, ReadOnly, Slow, Hung},
 	{Cut, Pause, Slow},
 	{Power, Cut, Slow},
+	{Power, Power, Cut, Hung, Slow},
 }
 
 // shares says how often each mix is drawn.
-var shares = []int{1, 5, 5, 3, 4, 3, 3, 1, 3}
+var shares = []int{1, 5, 5, 3, 4, 3, 3, 1, 3, 3}
 
 func (s *Scenario) drawFaults(r *rand.Rand) {
 	mix := mixes[weighted(r, shares)]
@@ -176,6 +177,9 @@ var probes = []Probe{
 
 func drawProbe(r *rand.Rand) *Probe {
 	p := probes[r.IntN(len(probes))]
+	if r.IntN(4) == 0 {
+		p = Probe{} // what was just acknowledged is what must not be lost
+	}
 	p.Skip, p.Micros = some(r, 0, 0, 1, 3, 10), some(r, 0, 0, 1, 50, 1000)
 	return &p
 }
