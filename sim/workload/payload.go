@@ -11,9 +11,8 @@ import (
 // sent is a batch with its bytes, for as long as its client may have to send it again.
 type sent struct {
 	*check.Batch
-	bytes   record.Batch
-	flying  bool
-	settled bool
+	bytes  record.Batch
+	flying bool
 }
 
 // payload fills a record's value: who, where, the how manieth, filler, and a checksum over all of it.
