@@ -57,6 +57,26 @@ func TestATopicServesWhenItsCreationIsAnswered(t *testing.T) {
 	}
 }
 
+// S138: of two who bring the same topic about, the one that is refused finds it too, at whatever moment it comes.
+func TestWhoIsToldThatATopicExistsFindsIt(t *testing.T) {
+	w := alone(t, controller.Options{})
+	for moment := range 40 {
+		name := fmt.Sprint("T", moment)
+		create := &message.CreateTopics{Topics: []message.NewTopic{{Name: name, Partitions: 1, Replication: 1}}}
+		w.send(message.ControllerAt(1), create)
+		for range moment {
+			w.step()
+		}
+		second := w.send(message.ControllerAt(1), create)
+		answered := func(l letter) bool { return l.answers == second && l.to.Kind == message.KindOther }
+		w.run("the second answer", func() bool { return slices.ContainsFunc(w.queue, answered) }) // it may overtake what the broker is told
+		if w.image(1).Topic(name) == nil {
+			t.Fatalf("%d steps behind the first, the second is answered and finds no topic", moment)
+		}
+		w.idle()
+	}
+}
+
 func TestWhatWasAnsweredOutlivesAPowerCut(t *testing.T) {
 	w := alone(t, controller.Options{SnapshotEntries: 4, SegmentBytes: 1 << 10})
 	cluster := w.image(1).Cluster
