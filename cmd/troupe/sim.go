@@ -185,7 +185,7 @@ func (s *simulation) runMany(c *cobra.Command) error {
 }
 
 // mutantBudget is how long each planted bug is looked for.
-const mutantBudget = 40 * time.Second
+const mutantBudget = 75 * time.Second
 
 // runMutants plants one bug after the other.
 func (s *simulation) runMutants(c *cobra.Command) error {

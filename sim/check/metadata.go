@@ -37,6 +37,8 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 			}
 		}
 		switch {
+		case e.State == Wanted && t.State == Wanted && found != nil && found.Code == 0: // who sees it may rely on it
+			t.ID, t.State = found.ID, Exists
 		case e.State == Exists && t.State == Exists && (found == nil || found.Code != 0):
 			h.Fail(TopicIsKept, "%s (%x) is not among the %d topics.", t.Name, t.ID, len(topics))
 		case e.State == Exists && t.State == Exists:

@@ -29,7 +29,6 @@ type reading struct {
 	of      *check.Partition
 	offset  int64
 	lost    bool  // the offset is out of range: ask where the log starts
-	asking  bool  // just that
 	reached int64 // while healing: how far it has read
 	unread  map[int64]bool
 }
