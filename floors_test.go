@@ -48,7 +48,7 @@ var floors = []floor{
 
 // only says who alone may import what.
 var only = map[string][]string{
-	"os":                                      {"persistence/vfs", "node", "cmd/.*", "sim.*", "docs.*", "examples/.*", "tests.*", "sdk.*"},
+	"os": {"persistence/vfs", "node", "cmd/.*", "sim.*", "docs.*", "examples/.*", "tests.*", "sdk.*"},
 	"github.com/asynkron/protoactor-go/actor": {"actors/stage"},
 	"go.etcd.io/raft/v3":                      {"actors/controller", "actors/controller/metadata"},
 }
