@@ -16,10 +16,11 @@ import (
 const closePatience = 20 * time.Second
 
 // Close stops the node: doors first, then partitions, then the disk with everything it was given, then the stage. It may
-// be called on a node whose start has failed.
+// be called on a node whose start has failed, or that has failed since, and is then an error.
 func (n *Node) Close() error {
-	if n.http != nil {
-		n.http.Ready(false)
+	n.closing.Store(true)
+	if n.http != nil && !n.hasFailed() {
+		n.http.Unready("stopping")
 	}
 	var errs []error
 	for _, d := range n.doors {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,9 @@ type Node struct {
 	raised bool // the stage has actors
 	traces *http.Traces
 
+	failed  chan struct{}
+	closing atomic.Bool
+
 	counters *http.Counters
 	doors    []*kafka.Listener
 	http     *http.Server // nil: switched off
@@ -41,7 +45,7 @@ const readyPatience = 2 * time.Minute
 // Start takes the data directory, raises the actors, opens the doors, and returns when the node serves. What the node has
 // to say while it runs goes to the log.
 func Start(c *Config, logs io.Writer) (*Node, error) {
-	n := &Node{config: c, log: logger(c, logs)}
+	n := &Node{config: c, log: logger(c, logs), failed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -71,7 +75,7 @@ func (n *Node) start() error {
 		return err
 	}
 	if n.http != nil {
-		n.http.Ready(true)
+		n.http.Ready()
 	}
 	return nil
 }
@@ -83,6 +87,7 @@ func (n *Node) raise() {
 	}
 	Raise(n.stage, parts)
 	n.raised = true
+	n.watchDisk()
 }
 
 func (n *Node) takeDirectory() (vfs.FS, error) {
@@ -162,6 +167,8 @@ func (n *Node) awaitReady() error {
 				return nil
 			}
 			return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
+		case <-n.failed:
+			return errors.New(diskFailed)
 		case <-time.After(time.Second):
 			if _, down := ask(n.stage, message.ControllerAt(n.config.ID), &message.DescribeQuorum{}, time.Second).(*stage.Down); down {
 				return errors.New("the metadata cannot be read: the log lines above say why")

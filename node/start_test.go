@@ -33,8 +33,8 @@ func TestNodeServesAndLeavesNothingBehind(t *testing.T) {
 		}
 		produceOne(t, n.Kafka())
 		t.Logf("round %d: the first acknowledged produce after %v", round, time.Since(began))
-		if status := status(t, "http://"+n.http.Address()+"/readyz"); status != http.StatusOK {
-			t.Errorf("readyz: %d", status)
+		if code, why := readiness(t, n); code != http.StatusOK {
+			t.Errorf("readyz: %d %s", code, why)
 		}
 		if _, err := Start(configured(t, data), io.Discard); err == nil || !strings.Contains(err.Error(), "another process is using it") {
 			t.Errorf("a second node in the same directory: %v", err)
@@ -59,15 +59,36 @@ func produceOne(t *testing.T, address string) {
 	}
 }
 
-func status(t *testing.T, url string) int {
+// readOne is what produceOne wrote.
+func readOne(t *testing.T, address string) string {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics("first"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	fetches := client.PollRecords(ctx, 1)
+	if err := fetches.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return string(fetches.Records()[0].Value)
+}
+
+func readiness(t *testing.T, n *Node) (code int, why string) {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := c.Get(url)
+	r, err := c.Get("http://" + n.http.Address() + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
-	return r.StatusCode
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
 }
 
 // What makes a start fail is closed again: the next start may be right.

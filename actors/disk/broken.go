@@ -24,6 +24,8 @@ func (b *broken) Receive(c stage.Context) {
 		c.Send(home(c, m.Partition), &message.Unsynced{Incarnation: m.Incarnation, Err: errBroken})
 	case *message.Recover:
 		c.Answer(c.Caller(), &message.Recovered{Err: errBroken})
+	case *message.AwaitFailure:
+		c.Answer(c.Caller(), &message.DiskFailed{Err: errBroken})
 	case *message.Flushed:
 		c.Answer(c.Caller(), &message.FlushDone{Err: errBroken})
 	}

@@ -152,6 +152,7 @@ func (d *Disk) Receive(c stage.Context) {
 	case *saved:
 		d.saved(c, m)
 	case *removed:
+	case *message.AwaitFailure: // is answered by what comes after this actor
 	case *message.Flushed:
 		d.flushed(c)
 	case *publishStats:

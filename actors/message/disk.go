@@ -84,6 +84,13 @@ type Dropped struct{ Partition PartitionID }
 // forget them. Before that it keeps them all.
 type Settled struct{ Partitions []PartitionID }
 
+// AwaitFailure asks the disk for its failure, the end of everything that it makes durable: a DiskFailed, or the stage's
+// word that the actor is down.
+type AwaitFailure struct{}
+
+// DiskFailed answers AwaitFailure.
+type DiskFailed struct{ Err error }
+
 // Flushed asks the disk to make everything durable that it was given, write its checkpoint and close: a clean shutdown.
 // The disk answers with FlushDone.
 type Flushed struct{}

@@ -28,7 +28,8 @@ func newServer() *cobra.Command {
 		Use: "server", Short: "Run a broker", Args: cobra.NoArgs,
 		Long: `Run a broker. When it serves it writes one line to the standard output: ready kafka=ADDRESS http=ADDRESS pid=NUMBER.
 
-SIGTERM or an interrupt stops it cleanly; a second one ends it at once. Nothing that was acknowledged is lost either way.`,
+SIGTERM or an interrupt stops it cleanly; a second one ends it at once. Nothing that was acknowledged is lost either way.
+A broker that cannot make anything durable any more ends by itself, with exit code 1: start it again.`,
 		Example: `  troupe server
   troupe server --data /var/lib/troupe --listeners PLAINTEXT://:9092 --set num.partitions=3
   troupe server --config server.properties
@@ -58,7 +59,10 @@ func (s *server) run(c *cobra.Command) error {
 	if _, err := fmt.Fprintln(c.OutOrStdout(), n.Ready()); err != nil {
 		return err
 	}
-	<-stopped.Done()
+	select {
+	case <-stopped.Done():
+	case <-n.Failed(): // which makes Close an error
+	}
 	return n.Close()
 }
 

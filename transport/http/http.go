@@ -19,11 +19,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// closePatience is how long Close waits for who is being answered: a profile takes half a minute.
+const closePatience = time.Second
+
 // Server answers operators.
 type Server struct {
 	listener net.Listener
 	server   *http.Server
-	ready    atomic.Bool
+	unready  atomic.Pointer[string] // why the broker does not serve; nil: it does
 }
 
 // Listen opens the address, "host:port" with port 0 for a free one, and answers at once: /readyz with 503 until Ready.
@@ -37,6 +40,7 @@ func Listen(address string, metrics prometheus.Gatherer, profile bool) (*Server,
 		return nil, fmt.Errorf("http.listener=%s: %w: write HOST:PORT with an address of this machine", address, err)
 	}
 	s := &Server{listener: l}
+	s.Unready("starting")
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive") })
@@ -54,22 +58,28 @@ func Listen(address string, metrics prometheus.Gatherer, profile bool) (*Server,
 // Address is where it listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Ready says whether the broker serves its clients.
-func (s *Server) Ready(yes bool) { s.ready.Store(yes) }
+// Ready says that the broker serves its clients.
+func (s *Server) Ready() { s.unready.Store(nil) }
 
-// Close stops answering and waits a moment for those who are being answered.
+// Unready says that the broker does not serve its clients, and why: "stopping".
+func (s *Server) Unready(why string) { s.unready.Store(&why) }
+
+// Close stops answering and waits a moment for those who are being answered; then it hangs up on them.
 func (s *Server) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
-	return s.server.Shutdown(ctx)
+	if err := s.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return s.server.Close()
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if s.ready.Load() {
-		say(w, http.StatusOK, "ready")
+	if why := s.unready.Load(); why != nil {
+		say(w, http.StatusServiceUnavailable, "not ready: "+*why)
 		return
 	}
-	say(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
+	say(w, http.StatusOK, "ready")
 }
 
 func say(w http.ResponseWriter, status int, sentence string) {

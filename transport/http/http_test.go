@@ -36,12 +36,16 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 	if status, _ := get(t, s, "/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d", status)
 	}
-	if status, _ := get(t, s, "/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("readyz before it is: %d", status)
+	if status, why := get(t, s, "/readyz"); status != http.StatusServiceUnavailable || why != "not ready: starting\n" {
+		t.Errorf("readyz before it is: %d %s", status, why)
 	}
-	s.Ready(true)
+	s.Ready()
 	if status, _ := get(t, s, "/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d", status)
+	}
+	s.Unready("stopping")
+	if status, why := get(t, s, "/readyz"); status != http.StatusServiceUnavailable || why != "not ready: stopping\n" {
+		t.Errorf("readyz when it is no more: %d %s", status, why)
 	}
 	counters.Request(0, 3*time.Millisecond, 100, 20)
 	counters.Request(0, time.Hour, 1, 1)
@@ -58,6 +62,27 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 			t.Errorf("metrics lack %s in\n%s", line, metrics)
 		}
 	}
+}
+
+// Somebody who is being answered for long neither delays the close for long nor makes it fail.
+func TestCloseHangsUpOnTheSlow(t *testing.T) {
+	s, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if r, err := http.Get("http://" + s.Address() + "/debug/pprof/trace?seconds=60"); err == nil {
+			io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+		}
+	}()
+	time.Sleep(100 * time.Millisecond) // it is being answered
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
 }
 
 func TestPortInUseIsToldWithTheRemedy(t *testing.T) {
