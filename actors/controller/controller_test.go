@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
@@ -374,6 +375,30 @@ func TestAFullDiskDelaysAndForgetsNothing(t *testing.T) {
 	if w.image(1).Topic("T") == nil {
 		t.Fatal("T is not there")
 	}
+	w.unhurt()
+}
+
+// A full disk is tried often and logged seldom: when it begins, once a minute, and when it is over.
+func TestAFullDiskIsLoggedSeldom(t *testing.T) {
+	w := alone(t, controller.Options{})
+	w.idle()
+	w.nodes[1].files.SetCapacity(1)
+	id := w.send(message.ControllerAt(1), &message.CreateTopics{Topics: []message.NewTopic{{Name: "T", Partitions: 1, Replication: 1}}})
+	logged := func(begun, over int) {
+		t.Helper()
+		text := w.logs.String()
+		if n, m := strings.Count(text, "the disk takes nothing"), strings.Count(text, "the disk takes the metadata log again"); n != begun || m != over {
+			t.Fatalf("logged %d and %d times, want %d and %d:\n%s", n, m, begun, over, text)
+		}
+	}
+	began := w.now
+	w.run("half a minute", func() bool { return w.now.Sub(began) > 30*time.Second })
+	logged(1, 0)
+	w.run("a minute", func() bool { return w.now.Sub(began) > 61*time.Second })
+	logged(2, 0)
+	w.nodes[1].files.SetCapacity(1 << 30)
+	w.run("the answer", func() bool { return w.answers[id] != nil })
+	logged(2, 1)
 	w.unhurt()
 }
 

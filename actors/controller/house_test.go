@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type world struct {
 
 	asked    stage.RequestID
 	failures []error
+	logs     strings.Builder
 	answers  map[stage.RequestID]any
 }
 
@@ -250,7 +252,7 @@ func (h *hold) Answers() stage.RequestID         { return h.letter.answers }
 func (h *hold) Now() time.Time                   { return h.world.now }
 func (h *hold) Rand() *rand.Rand                 { return h.world.chance }
 func (h *hold) FS() vfs.FS                       { return h.node.files }
-func (h *hold) Log() *slog.Logger                { return slog.New(slog.DiscardHandler) }
+func (h *hold) Log() *slog.Logger                { return slog.New(slog.NewTextHandler(&h.world.logs, nil)) }
 func (h *hold) Publish(v any)                    { h.node.published[h.Self()] = v }
 func (h *hold) Fail(err error)                   { panic(failure{err}) }
 func (h *hold) Unhandled()                       { h.world.t.Errorf("%s does not know %T", h.Self(), h.Message()) }

@@ -32,7 +32,9 @@ type store struct {
 	saved      uint64 // the last number of a state that is durable
 	saving     bool
 	retrying   bool
-	installing bool // another voter's snapshot is being written
+	full       bool      // the disk took nothing when it was last tried,
+	complained time.Time // and that was logged
+	installing bool      // another voter's snapshot is being written
 }
 
 // write is one of raft's storage writes.
@@ -61,8 +63,12 @@ type (
 	retryWrites struct{}
 )
 
-// retryAfter is how long a full disk is left alone.
-const retryAfter = 250 * time.Millisecond
+const (
+	// retryAfter is how long a full disk is left alone.
+	retryAfter = 250 * time.Millisecond
+	// complainAgain is how often it is logged while that lasts.
+	complainAgain = time.Minute
+)
 
 // next is the index of the next entry.
 func (s *store) next() int64 {
@@ -112,16 +118,30 @@ func (k *Controller) pump(c stage.Context) {
 	}
 	k.saveState(c)
 	k.settle(c)
+	s.relieve(c)
 }
 
 // noRoom says that the disk is whole but takes nothing now.
 func noRoom(err error) bool { return errors.Is(err, vfs.ErrFull) || errors.Is(err, vfs.ErrReadOnly) }
 
 func (k *Controller) retryLater(c stage.Context, err error) {
-	if !k.store.retrying {
+	s := &k.store
+	if s.retrying {
+		return
+	}
+	if !s.full || c.Now().Sub(s.complained) >= complainAgain {
 		c.Log().Error("the disk takes nothing for the metadata log: nothing can be created or changed until it does", "err", err)
-		k.store.retrying = true
-		c.After(retryAfter, &retryWrites{})
+		s.complained = c.Now()
+	}
+	s.full, s.retrying = true, true
+	c.After(retryAfter, &retryWrites{})
+}
+
+// relieve says that a full disk has taken everything.
+func (s *store) relieve(c stage.Context) {
+	if s.full && s.unwritten == 0 && s.saved == s.state.number {
+		s.full = false
+		c.Log().Info("the disk takes the metadata log again")
 	}
 }
 
@@ -276,6 +296,7 @@ func (k *Controller) stateSaved(c stage.Context, m *stateSaved) {
 	s.saved = m.number
 	k.saveState(c)
 	k.settle(c)
+	s.relieve(c)
 	k.advance(c)
 }
 
