@@ -156,30 +156,24 @@ func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 	return f
 }
 
-// probes are moments at which a broker is in the middle of something.
-var probes = []Probe{
-	{},
-	{Op: vfs.OpSync, Path: "journal/"},
-	{Op: vfs.OpWrite, Path: "journal/"},
-	{Op: vfs.OpWrite, Path: "journal/"}, // what is torn there is what recovery rests on
-	{Op: vfs.OpSync, Path: "topics/"},
-	{Op: vfs.OpWrite, Path: "topics/"},
-	{Op: vfs.OpSyncDir, Path: ""},
-	{Op: vfs.OpRename, Path: "checkpoint"},
-	{Op: vfs.OpRename, Path: "metadata/"},
-	{Op: vfs.OpRename, Path: "topics/"},
-	{Op: vfs.OpWrite, Path: "metadata/"},
-	{Op: vfs.OpTruncate, Path: ""},
-	{Op: vfs.OpRemove, Path: "topics/"},
-	{Op: vfs.OpCreate, Path: "topics/"},
-	{Op: vfs.OpCreate, Path: "journal/"},
+// news is the moment at which a client is told of a change that must last: a topic is there, or gone, or larger, a config
+// has changed, records are deleted.
+const news vfs.Op = "news"
+
+// families are moments at which a broker is in the middle of something, by what it is; each is drawn equally often.
+var families = [][]Probe{
+	{{}}, // what was just acknowledged is what must not be lost
+	{{Op: news}},
+	{{Op: vfs.OpWrite, Path: "journal/"}}, // what is torn there is what recovery rests on
+	{{Op: vfs.OpSync, Path: "journal/"}, {Op: vfs.OpCreate, Path: "journal/"}, {Op: vfs.OpRename, Path: "checkpoint"}},
+	{{Op: vfs.OpSync, Path: "topics/"}, {Op: vfs.OpWrite, Path: "topics/"}, {Op: vfs.OpCreate, Path: "topics/"}},
+	{{Op: vfs.OpRename, Path: "topics/"}, {Op: vfs.OpRemove, Path: "topics/"}, {Op: vfs.OpTruncate}, {Op: vfs.OpSyncDir}},
+	{{Op: vfs.OpRename, Path: "metadata/"}, {Op: vfs.OpWrite, Path: "metadata/"}},
 }
 
 func drawProbe(r *rand.Rand) *Probe {
-	p := probes[r.IntN(len(probes))]
-	if r.IntN(4) == 0 {
-		p = Probe{} // what was just acknowledged is what must not be lost
-	}
-	p.Skip, p.Micros = some(r, 0, 0, 1, 3, 10), some(r, 0, 0, 1, 50, 1000)
+	family := families[r.IntN(len(families))]
+	p := family[r.IntN(len(family))]
+	p.Skip, p.Micros = some(r, 0, 0, 1, 3, 10), some(r, 0, 0, 0, 1, 50, 1000)
 	return &p
 }

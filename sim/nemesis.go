@@ -57,6 +57,13 @@ func (n *nemesis) acked() {
 	}
 }
 
+// told hears of every change that a client is told of.
+func (n *nemesis) told() {
+	if len(n.armed) > 0 {
+		n.moment(news, "")
+	}
+}
+
 // moment fires the faults that have waited for it.
 func (n *nemesis) moment(op vfs.Op, path string) {
 	kept := n.armed[:0]

@@ -116,7 +116,7 @@ func (s *Scenario) drawClients(r *rand.Rand) {
 
 func (s *Scenario) drawProducer(r *rand.Rand, i int) workload.Spec {
 	p := workload.Spec{Name: fmt.Sprintf("producer-%d", i), Kind: workload.Producing, Topic: r.IntN(len(s.Topics)),
-		Acks: -1, Idempotent: r.IntN(3) > 0, InFlight: 1 + r.IntN(5), Records: some(r, 1, 3, 10), Bytes: some(r, 1, 20, 60),
+		Acks: -1, Idempotent: r.IntN(3) > 0, InFlight: 1 + r.IntN(5), Records: some(r, 1, 3, 10, 10), Bytes: some(r, 1, 20, 60, 80),
 		PaceMillis: some(r, 2, 5, 20), PatienceMillis: some(r, 100, 300, 1000), Version: int16(some(r, 3, 7, 9, 11, 12, 13))}
 	if r.IntN(6) == 0 {
 		p.Codec = uint8(some(r, 1, 2, 3))

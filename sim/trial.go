@@ -42,6 +42,7 @@ func newTrial(s *Scenario, o Options) (*trial, error) {
 	t.World = world.New(options)
 	t.history = check.New(t.Now)
 	t.history.OnAck(t.nemesis.acked)
+	t.history.OnNews(t.nemesis.told)
 	var err error
 	t.node, err = t.Add(1, s.Broker, vfs.MemoryOptions{Rand: t.World.Rand("disk"), FullAtSync: s.Disk.FullAtSync, Trace: t.nemesis.operated})
 	return t, err

@@ -184,8 +184,8 @@ func (s *simulation) runMany(c *cobra.Command) error {
 	return err
 }
 
-// mutantBudget is how long each planted bug is looked for.
-const mutantBudget = 75 * time.Second
+// mutantSeeds is in how many seeds each planted bug is looked for. Most are found within a hundred.
+const mutantSeeds = 5000
 
 // runMutants plants one bug after the other.
 func (s *simulation) runMutants(c *cobra.Command) error {
@@ -197,8 +197,12 @@ func (s *simulation) runMutants(c *cobra.Command) error {
 	if !c.Flags().Changed("jobs") {
 		jobs = runtime.NumCPU()
 	}
+	seeds := uint64(mutantSeeds)
+	if c.Flags().Changed("seeds") {
+		seeds = s.seeds
+	}
 	found := true
-	err = mutant.Hunt(c.Context(), command, s.first, mutantBudget, jobs, func(v mutant.Verdict) {
+	err = mutant.Hunt(c.Context(), command, s.first, seeds, jobs, func(v mutant.Verdict) {
 		found = found && v.Found
 		fmt.Fprintln(c.OutOrStdout(), v)
 	})

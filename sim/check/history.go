@@ -27,6 +27,7 @@ type History struct {
 	producers map[int64]string  // who was given an id
 	acked     int
 	onAck     func()
+	onNews    func()
 	read      int
 }
 
@@ -103,6 +104,15 @@ func (h *History) NewProducer(client string, id int64) {
 
 // OnAck, if set, is called when a batch is acknowledged.
 func (h *History) OnAck(do func()) { h.onAck = do }
+
+// OnNews, if set, is called when a client is told of a change that must last: by an answer, or because it was looking.
+func (h *History) OnNews(do func()) { h.onNews = do }
+
+func (h *History) news() {
+	if h.onNews != nil {
+		h.onNews()
+	}
+}
 
 // PowerLoss notes that what was not synced may be gone: topics that only promise the page cache may have lost their end.
 func (h *History) PowerLoss() {
@@ -181,6 +191,28 @@ func (t *Topic) Grow(partitions int) {
 	for len(t.Partitions) < partitions {
 		t.Partitions = append(t.Partitions, &Partition{Topic: t, Index: int32(len(t.Partitions)), asked: -1, epoch: -1, before: -1})
 	}
+}
+
+// Became notes that a client was told what became of a topic.
+func (h *History) Became(t *Topic, s TopicState) {
+	if t.State != s {
+		t.State = s
+		h.news()
+	}
+}
+
+// Grew notes that a client was told of so many partitions.
+func (h *History) Grew(t *Topic, partitions int) {
+	if len(t.Partitions) < partitions {
+		t.Grow(partitions)
+		h.news()
+	}
+}
+
+// Configured notes that a config's change was acknowledged.
+func (h *History) Configured(t *Topic, name, value string) {
+	t.Configs[name] = value
+	h.news()
 }
 
 // Partition is one partition as clients know it.
@@ -294,7 +326,10 @@ func (p *Partition) Asked(offset int64) { p.asked = max(p.asked, offset) }
 func (p *Partition) AskedForAll() { p.asked = math.MaxInt64 }
 
 // Deleted notes that they were.
-func (p *Partition) Deleted(offset int64) { p.deleted = max(p.deleted, offset) }
+func (h *History) Deleted(p *Partition, offset int64) {
+	p.deleted = max(p.deleted, offset)
+	h.news()
+}
 
 // Epoch notes a leader epoch that a client was told.
 func (h *History) Epoch(p *Partition, floor, epoch int32) {

@@ -38,7 +38,10 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 		}
 		switch {
 		case e.State == Wanted && t.State == Wanted && found != nil && found.Code == 0: // who sees it may rely on it
-			t.ID, t.State = found.ID, Exists
+			t.ID = found.ID
+			h.Became(t, Exists)
+		case e.State == Unwanted && t.State == Unwanted && found == nil && t.ID != [16]byte{}: // likewise
+			h.Became(t, Ended)
 		case e.State == Exists && t.State == Exists && (found == nil || found.Code != 0):
 			h.Fail(TopicIsKept, "%s (%x) is not among the %d topics.", t.Name, t.ID, len(topics))
 		case e.State == Exists && t.State == Exists:
@@ -51,6 +54,7 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 
 func (h *History) describedPartitions(e Expected, floors map[*Partition]Floor, d *Described) {
 	e.Topic.ID = d.ID
+	h.Grew(e.Topic, len(d.Epochs))
 	if len(d.Epochs) < e.Partitions {
 		h.Fail(TopicIsKept, "%s has %d partitions, it had %d.", d.Name, len(d.Epochs), e.Partitions)
 		return

@@ -67,9 +67,9 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("found     %-24s %5d seeds %6.1f s: %s", v.Name, v.Seeds, v.Took.Seconds(), v.Failure)
 }
 
-// Hunt looks for each mutant in seeds from first on, until it is found or the budget is used up; jobs at a time, in processes
-// of their own. each hears of every verdict, one at a time.
-func Hunt(ctx context.Context, command []string, first uint64, budget time.Duration, jobs int, each func(Verdict)) error {
+// Hunt looks for each mutant in so many seeds from first on, until it is found; jobs at a time, in processes of their own. each
+// hears of every verdict, one at a time. The bound is in seeds, so that a busy machine finds what an idle one finds.
+func Hunt(ctx context.Context, command []string, first, seeds uint64, jobs int, each func(Verdict)) error {
 	var mu sync.Mutex
 	var errs []error
 	mutants := make(chan Mutant)
@@ -77,7 +77,7 @@ func Hunt(ctx context.Context, command []string, first uint64, budget time.Durat
 	for range max(jobs, 1) {
 		hunters.Go(func() {
 			for m := range mutants {
-				v, err := m.hunt(ctx, command, first, budget)
+				v, err := m.hunt(ctx, command, first, seeds)
 				mu.Lock()
 				errs = append(errs, err)
 				each(v)
@@ -93,22 +93,14 @@ func Hunt(ctx context.Context, command []string, first uint64, budget time.Durat
 	return errors.Join(errs...)
 }
 
-// endless is more seeds than a budget has time for.
-const endless = 1 << 40
-
-func (m Mutant) hunt(ctx context.Context, command []string, first uint64, budget time.Duration) (Verdict, error) {
-	within, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
+func (m Mutant) hunt(ctx context.Context, command []string, first, seeds uint64) (Verdict, error) {
 	v, began := Verdict{Mutant: m}, time.Now()
-	err := sim.Share{First: first, Seeds: endless, Stride: 1, Plant: m.Bug, UntilFound: true}.Elsewhere(within, command, func(o sim.Outcome) {
+	err := sim.Share{First: first, Seeds: seeds, Stride: 1, Plant: m.Bug, UntilFound: true}.Elsewhere(ctx, command, func(o sim.Outcome) {
 		v.Seeds++
 		if o.Failure != "" {
 			v.Found, v.Failure = true, fmt.Sprintf("seed %d: %s", o.Seed, o.Failure)
 		}
 	})
 	v.Took = time.Since(began)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil
-	}
 	return v, err
 }

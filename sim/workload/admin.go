@@ -17,6 +17,7 @@ type admin struct {
 	link
 	spec    Spec
 	topics  []*check.Topic
+	peek    *peek
 	own     *check.Topic // that it has made last
 	made    int
 	build   builder
@@ -25,7 +26,7 @@ type admin struct {
 }
 
 func newAdmin(w World, h *check.History, s Spec, topics []*check.Topic) *admin {
-	return &admin{link: newLink(w, h, s.Name), spec: s, topics: topics}
+	return &admin{link: newLink(w, h, s.Name), spec: s, topics: topics, peek: newPeek(w, h, s.Name+"-peek")}
 }
 
 // Start is part of Client.
@@ -58,14 +59,35 @@ func (a *admin) tick() {
 }
 
 func (a *admin) ask(req kmsg.Request, then func(kmsg.Response)) {
+	a.call(req, time.Duration(a.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) { a.answered(req, r, err, then) })
+}
+
+func (a *admin) answered(req kmsg.Request, r kmsg.Response, err error, then func(kmsg.Response)) {
+	if err != nil {
+		a.world.Note("%s: %s: %v", a.name, kmsg.NameForKey(req.Key()), err)
+		a.later(a.pace(30), a.tick)
+		return
+	}
+	then(r)
+}
+
+// change is ask for what changes metadata. Every other time it is watched meanwhile.
+func (a *admin) change(req kmsg.Request, then func(kmsg.Response)) {
+	if !a.one(2) {
+		a.ask(req, then)
+		return
+	}
+	a.peek.begin()
 	a.call(req, time.Duration(a.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
-		if err != nil {
-			a.world.Note("%s: %s: %v", a.name, kmsg.NameForKey(req.Key()), err)
-			a.later(a.pace(30), a.tick)
-			return
-		}
-		then(r)
+		a.peek.end()
+		a.answered(req, r, err, then)
 	})
+}
+
+// Stop is part of Client.
+func (a *admin) Stop() {
+	a.link.Stop()
+	a.peek.Stop()
 }
 
 // churn makes a topic, writes to it, and ends it, one step each time.
@@ -85,8 +107,8 @@ func (a *admin) churn() {
 }
 
 func (a *admin) create(t *check.Topic) {
-	a.ask(createRequest(t), func(r kmsg.Response) {
-		if created(t, r.(*kmsg.CreateTopicsResponse)) {
+	a.change(createRequest(t), func(r kmsg.Response) {
+		if created(a.history, t, r.(*kmsg.CreateTopicsResponse)) {
 			a.world.Note("%s made %s", a.name, t.Name)
 		}
 		a.next()
@@ -110,14 +132,15 @@ func createRequest(t *check.Topic) kmsg.Request {
 
 // created notes the answer to the creation of one topic. One that is there already was made by an earlier try, and its id
 // is found later.
-func created(t *check.Topic, r *kmsg.CreateTopicsResponse) bool {
+func created(h *check.History, t *check.Topic, r *kmsg.CreateTopicsResponse) bool {
 	for _, one := range r.Topics {
 		switch message.Code(one.ErrorCode) {
 		case message.OK:
-			t.ID, t.State = one.TopicID, check.Exists
+			h.Became(t, check.Exists)
+			t.ID = one.TopicID
 			return true
 		case message.TopicAlreadyExists:
-			t.State = check.Exists
+			h.Became(t, check.Exists)
 			return true
 		}
 	}
@@ -132,11 +155,11 @@ func (a *admin) end(t *check.Topic) {
 	topic := kmsg.NewDeleteTopicsRequestTopic()
 	topic.Topic = kmsg.StringPtr(t.Name)
 	req.Topics = append(req.Topics, topic)
-	a.ask(req, func(r kmsg.Response) {
+	a.change(req, func(r kmsg.Response) {
 		for _, one := range r.(*kmsg.DeleteTopicsResponse).Topics {
 			switch message.Code(one.ErrorCode) {
 			case message.OK, message.UnknownTopicOrPartition:
-				t.State = check.Ended
+				a.history.Became(t, check.Ended)
 			}
 		}
 		a.next()
@@ -179,10 +202,10 @@ func (a *admin) grow() {
 	topic := kmsg.NewCreatePartitionsRequestTopic()
 	topic.Topic, topic.Count = t.Name, int32(count)
 	req.Topics = append(req.Topics, topic)
-	a.ask(req, func(r kmsg.Response) {
+	a.change(req, func(r kmsg.Response) {
 		for _, one := range r.(*kmsg.CreatePartitionsResponse).Topics {
 			if one.ErrorCode == 0 {
-				t.Grow(count)
+				a.history.Grew(t, count)
 			}
 		}
 		a.next()
@@ -209,7 +232,7 @@ func (a *admin) alter(t *check.Topic) {
 	a.ask(req, func(r kmsg.Response) {
 		for _, one := range r.(*kmsg.IncrementalAlterConfigsResponse).Resources {
 			if one.ErrorCode == 0 {
-				t.Configs[change.name] = change.value
+				a.history.Configured(t, change.name, change.value)
 			}
 		}
 		a.next()
@@ -244,7 +267,7 @@ func (a *admin) deleteRecords(t *check.Topic) {
 		for _, t := range r.(*kmsg.DeleteRecordsResponse).Topics {
 			for _, one := range t.Partitions {
 				if one.ErrorCode == 0 {
-					p.Deleted(max(target, one.LowWatermark))
+					a.history.Deleted(p, max(target, one.LowWatermark))
 					a.history.Marks(p, floor, -1, one.LowWatermark)
 				}
 			}

@@ -23,7 +23,7 @@ func Setup(w World, h *check.History, topics []*check.Topic, done func()) {
 			return
 		}
 		l.call(createRequest(todo[0]), 2*time.Second, func(r kmsg.Response, err error) {
-			if err == nil && created(todo[0], r.(*kmsg.CreateTopicsResponse)) {
+			if err == nil && created(h, todo[0], r.(*kmsg.CreateTopicsResponse)) {
 				todo = todo[1:]
 				step()
 				return
