@@ -148,11 +148,9 @@ func (c *Config) limits() kafka.Limits {
 		idle = 1<<63 - 1
 	}
 	return kafka.Limits{
-		RequestBytes:     int(l.Number("socket.request.max.bytes")),
-		QueuedBytes:      max(0, l.Number("queued.max.request.bytes")),
-		Connections:      int(l.Number("max.connections")),
-		ConnectionsPerIP: int(l.Number("max.connections.per.ip")),
-		Idle:             idle,
+		RequestBytes: int(l.Number("socket.request.max.bytes")),
+		QueuedBytes:  max(0, l.Number("queued.max.request.bytes")),
+		Idle:         idle,
 	}
 }
 

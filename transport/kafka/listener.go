@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -23,11 +25,6 @@ type Limits struct {
 	// ConnectionRequests is how many requests of one connection may be unanswered, answers that the client does not read
 	// included (64).
 	ConnectionRequests int
-	// Connections is how many there may be (max.connections); who comes then waits to be accepted. 0: any number.
-	Connections int
-	// ConnectionsPerIP is how many there may be from one address (max.connections.per.ip); who comes then is hung up on.
-	// 0: any number.
-	ConnectionsPerIP int
 	// Idle is how long a connection may be silent (connections.max.idle.ms, 10 minutes).
 	Idle time.Duration
 	// Stall is how long a client may take over the body of a request, beyond what it takes at a megabyte a second, and how
@@ -51,7 +48,9 @@ func preset[T int | int64 | time.Duration](v *T, standard T) {
 	}
 }
 
-// Listener accepts Kafka clients and gives each a connection actor.
+// Listener accepts Kafka clients and gives each a connection actor. How many there may be is said by settings that can change
+// while it runs: who comes when there are max.connections waits, and who is one more than max.connections.per.ip from one
+// address is hung up on. 0 is any number.
 type Listener struct {
 	stage  stage.Stage
 	opts   Options
@@ -60,7 +59,7 @@ type Listener struct {
 	budget *budget
 
 	mu      sync.Mutex
-	room    sync.Cond // a connection went
+	room    sync.Cond // a connection went, or it is time to look again
 	sockets map[*socket]struct{}
 	perIP   map[string]int
 	last    uint64
@@ -100,7 +99,7 @@ func (l *Listener) Close() error {
 }
 
 func (l *Listener) accept() {
-	for l.vacancy() {
+	for {
 		conn, err := l.listen.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
@@ -110,18 +109,33 @@ func (l *Listener) accept() {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
+		l.awaitRoom()
 		l.admit(conn)
 	}
 }
 
-// vacancy waits until one more connection is allowed; false when the listener is closed.
-func (l *Listener) vacancy() bool {
+// lookAgain is how often a listener that is full looks whether more are allowed.
+const lookAgain = time.Second
+
+// awaitRoom waits until one more connection is allowed, or the listener is closed.
+func (l *Listener) awaitRoom() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.limits.Connections > 0 && len(l.sockets) >= l.limits.Connections && !l.closed {
+	for !l.closed && l.reached(len(l.sockets), "max.connections") {
+		again := time.AfterFunc(lookAgain, l.room.Broadcast)
 		l.room.Wait()
+		again.Stop()
 	}
-	return !l.closed
+}
+
+// reached says that there are as many as a setting allows now.
+func (l *Listener) reached(n int, name string) bool {
+	layers := setting.Layers{Static: l.opts.Static}
+	if img, ok := l.stage.Published(message.BrokerAt(l.opts.Node)).(*image.Image); ok {
+		layers = img.Layers(l.opts.Node, l.opts.Static)
+	}
+	most := layers.Number(name)
+	return most > 0 && int64(n) >= most
 }
 
 // admit gives a connection its actor and its reader.
@@ -129,7 +143,7 @@ func (l *Listener) admit(conn net.Conn) {
 	s := newSocket(l, conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.limits.ConnectionsPerIP > 0 && l.perIP[s.ip] >= l.limits.ConnectionsPerIP {
+	if l.closed || l.reached(l.perIP[s.ip], "max.connections.per.ip") {
 		conn.Close()
 		return
 	}

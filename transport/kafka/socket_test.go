@@ -15,11 +15,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
 // open listens with a street behind it, whose partitions append at once.
 func open(t *testing.T, limits Limits, move func(h *house)) (*Listener, *street) {
+	t.Helper()
+	return openWith(t, setting.Values{}, limits, move)
+}
+
+// openWith is a listener of a node that was started with settings.
+func openWith(t *testing.T, static setting.Values, limits Limits, move func(h *house)) (*Listener, *street) {
 	t.Helper()
 	s := newStreet(t, func(h *house) {
 		h.views[message.BrokerAt(me)] = cluster(map[string]int{"t": 1})
@@ -36,7 +43,7 @@ func open(t *testing.T, limits Limits, move func(h *house)) (*Listener, *street)
 			move(h)
 		}
 	})
-	l, err := Listen("127.0.0.1:0", s, Options{Node: me}, limits)
+	l, err := Listen("127.0.0.1:0", s, Options{Node: me, Static: static}, limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +221,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 
 // max.connections.per.ip: who is one too many is hung up on. max.connections: who is one too many waits.
 func TestConnectionsAreCounted(t *testing.T) {
-	l, _ := open(t, Limits{ConnectionsPerIP: 2}, nil)
+	l, _ := openWith(t, setting.NewValues(map[string]string{"max.connections.per.ip": "2"}), Limits{}, nil)
 	first, _, third := dial(t, l), dial(t, l), dial(t, l)
 	hungUp(t, third)
 	first.Close()
@@ -229,7 +236,7 @@ func TestConnectionsAreCounted(t *testing.T) {
 		}
 	}
 
-	l, _ = open(t, Limits{Connections: 1}, nil)
+	l, _ = openWith(t, setting.NewValues(map[string]string{"max.connections": "1"}), Limits{}, nil)
 	first, second := dial(t, l), dial(t, l)
 	first.Write(framed(request(kmsg.NewPtrApiVersionsRequest(), 0, 1)))
 	receive(t, first, kmsg.NewPtrApiVersionsResponse(), 0, 1)
