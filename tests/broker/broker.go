@@ -61,6 +61,7 @@ func Main(m *testing.M) {
 // Broker is one process on a fixed address and data directory.
 type Broker struct {
 	Addr string // HOST:PORT for Kafka clients
+	HTTP string // HOST:PORT for operators, of the process that runs
 	Data string // the data directory
 
 	t    *testing.T
@@ -115,10 +116,41 @@ func (b *Broker) Start() time.Duration {
 		b.t.Fatal(err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "ready ") {
+	took := time.Since(began)
+	var kafka string
+	if _, wrong := fmt.Sscanf(line, "ready kafka=%s http=%s", &kafka, &b.HTTP); err != nil || wrong != nil {
 		b.t.Fatalf("the broker did not get ready: %q, %v", line, err)
 	}
-	return time.Since(began)
+	return took
+}
+
+// Signal sends the process a signal.
+func (b *Broker) Signal(s os.Signal) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(s); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// Wait waits for the process to end by itself, and returns its exit code; -1 if a signal ended it.
+func (b *Broker) Wait() int {
+	b.cmd.Wait()
+	code := b.cmd.ProcessState.ExitCode()
+	b.cmd = nil
+	return code
+}
+
+// BytesRead is how much the process has read so far, of files and sockets.
+func (b *Broker) BytesRead() (n int64) {
+	b.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", b.cmd.Process.Pid))
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "rchar: %d", &n)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }
 
 // Kill ends the process as kill -9 does.
