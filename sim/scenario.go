@@ -121,6 +121,7 @@ func (s *Scenario) drawProducer(r *rand.Rand, i int) workload.Spec {
 	if r.IntN(6) == 0 {
 		p.Codec = uint8(some(r, 1, 2, 3))
 	}
+	p.Stutter = p.Idempotent && r.IntN(2) == 0
 	if !p.Idempotent {
 		p.Acks = int16(some(r, -1, 1, 1, 0))
 	}

@@ -18,8 +18,7 @@ func Setup(w World, h *check.History, topics []*check.Topic, done func()) {
 	var step func()
 	step = func() {
 		if len(todo) == 0 {
-			l.Stop()
-			done()
+			l.learn(topics, func() { l.Stop(); done() })
 			return
 		}
 		l.call(createRequest(todo[0]), 2*time.Second, func(r kmsg.Response, err error) {
@@ -32,6 +31,21 @@ func Setup(w World, h *check.History, topics []*check.Topic, done func()) {
 		})
 	}
 	step()
+}
+
+// learn finds the ids of topics that were there already: an earlier try had made them, whose answer was lost.
+func (l *link) learn(topics []*check.Topic, done func()) {
+	if !slices.ContainsFunc(topics, func(t *check.Topic) bool { return t.ID == [16]byte{} }) {
+		done()
+		return
+	}
+	wanted, floors := l.history.Expect()
+	l.call(metadataRequest(), auditPatience, func(r kmsg.Response, err error) {
+		if err == nil {
+			l.history.Described(wanted, floors, describedTopics(r.(*kmsg.MetadataResponse)))
+		}
+		l.later(20*time.Millisecond, func() { l.learn(topics, done) })
+	})
 }
 
 // Audit reads everything that there is, when nobody writes, and checks it against the history.

@@ -31,6 +31,7 @@ type lane struct {
 	to       *check.Partition
 	sequence int32
 	window   []*sent // not acknowledged, in order
+	known    bool    // the partition has acknowledged something under this id and epoch
 	broken   bool    // something failed: when nothing is in flight all of it is sent again
 	resting  bool    // before it tries again
 	made     int
@@ -100,7 +101,7 @@ func (l *lane) flies() bool {
 // up: nobody knows what became of it.
 func (p *producer) ask() {
 	for _, l := range p.lanes {
-		l.window, l.sequence, l.broken = nil, 0, false
+		l.window, l.sequence, l.broken, l.known = nil, 0, false, false
 	}
 	if p.renew && p.one(2) {
 		p.renew = false
@@ -178,6 +179,9 @@ func (p *producer) send(batches ...*sent) {
 		return
 	}
 	p.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
+	if p.spec.Stutter && p.one(8) {
+		p.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
+	}
 }
 
 // answered settles what was sent in one request.
@@ -224,6 +228,7 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	case message.OK:
 		p.history.Acked(s.Batch, base)
 		l.done(s)
+		l.known = true
 	case message.DuplicateSequenceNumber:
 		p.history.Acked(s.Batch, -1)
 		l.done(s)
@@ -232,9 +237,9 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 			l.broken = true // those before it come first
 			return
 		}
-		p.refused(s, code)
+		p.refused(l, s, code)
 	case message.InvalidProducerEpoch, unknownProducerID:
-		p.refused(s, code)
+		p.refused(l, s, code)
 	case message.MessageTooLarge, message.RecordListTooLarge:
 		panic(fmt.Sprintf("workload: %s made a batch of %d bytes, which is too large", p.name, len(s.bytes)))
 	default:
@@ -243,9 +248,10 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	}
 }
 
-// refused is a producer that is not let go on. Where nothing may be lost that must not happen.
-func (p *producer) refused(s *sent, code message.Code) {
-	if p.topic.Fsync && p.topic.State == check.Exists {
+// refused is a producer that is not let go on. Where nothing may be lost that must not happen, but to one that nobody knows:
+// whatever of it gets through first is where it begins (S23), and the disk may have refused what came before.
+func (p *producer) refused(l *lane, s *sent, code message.Code) {
+	if l.known && p.topic.Fsync && p.topic.State == check.Exists {
 		p.history.Fail(check.ProducerGoesOn, "%s: %v was refused with code %d, and everything before it is acknowledged.", s.Partition, s.Batch, code)
 	}
 	p.renew = true
