@@ -141,10 +141,10 @@ func (s Share) Elsewhere(ctx context.Context, command []string, each func(Outcom
 
 // Totals sum up many seeds.
 type Totals struct {
-	Seeds     int
-	Failed    []Outcome
-	Simulated time.Duration
-	Took      time.Duration
+	Seeds     int           `json:"seeds"`
+	Failed    []Outcome     `json:"failed"`
+	Simulated time.Duration `json:"simulated_ns"`
+	Took      time.Duration `json:"took_ns"`
 }
 
 // Add counts an outcome in.
@@ -164,7 +164,7 @@ func (t *Totals) String() string {
 
 // Many runs seeds in several processes. each hears of every outcome, one at a time.
 func Many(ctx context.Context, command []string, first, seeds uint64, jobs int, plant planted.Bug, each func(Outcome)) (Totals, error) {
-	var total Totals
+	total := Totals{Failed: []Outcome{}}
 	began := time.Now()
 	outcomes := make(chan Outcome, 64)
 	ended := make(chan error, jobs)

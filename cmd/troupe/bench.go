@@ -19,7 +19,8 @@ import (
 )
 
 func newBench() *cobra.Command {
-	return group("bench", "Measure a broker",
+	return group("bench", "Measure a broker", `  troupe bench produce --duration 30s
+  troupe bench latency --rate 20000 --acks 1 --json`,
 		newBenchOf("produce", "Write as fast as it goes, or at a rate, and measure how long acknowledgements take", 0, bench.Load.Produce),
 		newBenchOf("fetch", "Read a topic from its start as fast as it goes", 0, bench.Load.Fetch),
 		newBenchOf("latency", "Write at a rate, read at the same time, and measure from end to end", 1000, bench.Load.Latency))

@@ -12,7 +12,8 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	return group("config", "Show and change the settings of topics and brokers",
+	return group("config", "Show and change the settings of topics and brokers", `  troupe config describe topic orders
+  troupe config set broker default log.retention.ms=3600000`,
 		newConfigDescribe(), newConfigSet(), newConfigUnset(), newConfigReference())
 }
 

@@ -23,6 +23,7 @@ type consume struct {
 	partitions []int32
 	count      int64
 	format     string
+	json       bool
 	committed  bool
 }
 
@@ -31,7 +32,7 @@ func newConsume() *cobra.Command {
 	c := &cobra.Command{
 		Use: "consume TOPIC", Short: "Read records and write them, a line each", Args: cobra.ExactArgs(1),
 		Example: `  troupe consume orders --from start --until-end
-  troupe consume orders --from 1h --format json
+  troupe consume orders --from 1h --json
   troupe consume orders --from 2026-11-20T12:00:00Z --to 2026-11-20T13:00:00Z --partition 3
   troupe consume orders --format '%p/%o %t %k: %v\n'`,
 		Long: `Read records and write them, a line each. Without --until-end, --to or --count it goes on until it is interrupted.
@@ -49,11 +50,18 @@ func newConsume() *cobra.Command {
 	f.Int32SliceVar(&s.partitions, "partition", nil, "only these partitions")
 	f.Int64VarP(&s.count, "count", "n", 0, "end after so many records")
 	f.StringVarP(&s.format, "format", "f", "value", "how a record is written")
+	f.BoolVar(&s.json, "json", false, "write a line of JSON for each record: --format json")
 	f.BoolVar(&s.committed, "read-committed", false, "leave out records of open and aborted transactions")
 	return c
 }
 
 func (s *consume) run(c *cobra.Command, topic string) error {
+	if s.json {
+		if c.Flags().Changed("format") {
+			return usagef("--json and --format are two different formats: choose one")
+		}
+		s.format = "json"
+	}
 	format, err := formatOf(s.format)
 	if err != nil {
 		return err

@@ -21,7 +21,9 @@ import (
 const plainMax = 1 << 30
 
 func newLog() *cobra.Command {
-	return group("log", "Look into the data directory of a stopped broker", newLogSegments(), newLogVerify(), newLogDump())
+	return group("log", "Look into the data directory of a stopped broker", `  troupe log verify --data troupe-data
+  troupe log segments --data troupe-data --json`,
+		newLogSegments(), newLogVerify(), newLogDump())
 }
 
 // directory are the flags that say which files to look at.

@@ -71,8 +71,8 @@ func newRoot() *cobra.Command {
 }
 
 // group is a command that has only sub-commands.
-func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+func group(use, short, example string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Example: example, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		return usagef("say what to do: one of its commands is missing")
 	}}
 	c.AddCommand(commands...)

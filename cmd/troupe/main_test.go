@@ -39,6 +39,7 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "write name=value", []string{"topic", "create", "x", "--config", "y"}},
 		{exitUsage, "write none, gzip, snappy, lz4 or zstd", []string{"produce", "x", "-z", "rar"}},
 		{exitUsage, "there is no %q", []string{"consume", "x", "--format", "%q"}},
+		{exitUsage, "two different formats", []string{"consume", "x", "--json", "-f", "value"}},
 		{exitUsage, "or how long ago", []string{"consume", "x", "--from", "yesterday"}},
 		{exitFailed, "no broker answers at 127.0.0.1:1: start one with 'troupe server'", []string{"topic", "list", "--bootstrap", "127.0.0.1:1"}},
 		{exitFailed, "is no data directory of Troupe", []string{"log", "verify", "--data", "/nowhere/at/all"}},
@@ -54,7 +55,7 @@ func TestExitCodes(t *testing.T) {
 // Every command that does something shows how it is used.
 func TestEveryCommandHasAnExample(t *testing.T) {
 	each(newRoot(), func(c *cobra.Command) {
-		if c.Short == "" || c.Example == "" && !c.HasSubCommands() {
+		if c.Short == "" || c.Example == "" {
 			t.Errorf("%s has no example, or says not what it does", c.CommandPath())
 		}
 	})

@@ -53,7 +53,7 @@ func newSim() *cobra.Command {
 	f.IntVar(&s.jobs, "jobs", 1, "in so many processes")
 	f.BoolVar(&s.trace, "trace", false, "print what happens in the seed")
 	f.BoolVar(&s.messages, "messages", false, "with --trace: every message between actors, too")
-	f.BoolVar(&s.json, "json", false, "print the seed's outcome as JSON")
+	f.BoolVar(&s.json, "json", false, "print as JSON what came of --seed or --seeds")
 	f.StringVar(&s.html, "html", "", "draw the seed's timeline into this file")
 	f.BoolVar(&s.shrink, "shrink", false, "make a failing seed smaller and store it in sim/testdata, where go test ./sim runs it")
 	f.BoolVar(&s.mutants, "mutants", false, "plant bugs, one after the other, and see whether each is found")
@@ -173,11 +173,17 @@ func (s *simulation) runMany(c *cobra.Command) error {
 	total, err := sim.Many(c.Context(), command, s.first, s.seeds, max(s.jobs, 1), planted.Bug(s.plant), func(o sim.Outcome) {
 		if _ = bar.Add(1); o.Failure != "" {
 			_ = bar.Clear()
-			fmt.Fprintf(c.OutOrStdout(), "seed %d: %s\n", o.Seed, o.Failure)
+			if !s.json {
+				fmt.Fprintf(c.OutOrStdout(), "seed %d: %s\n", o.Seed, o.Failure)
+			}
 		}
 	})
 	_ = bar.Finish()
-	fmt.Fprintln(c.OutOrStdout(), &total)
+	if s.json {
+		err = errors.Join(err, json.NewEncoder(c.OutOrStdout()).Encode(&total))
+	} else {
+		fmt.Fprintln(c.OutOrStdout(), &total)
+	}
 	if err == nil && len(total.Failed) > 0 {
 		err = errReported
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 func newTopic() *cobra.Command {
-	return group("topic", "Create, list, describe, alter and delete topics",
+	return group("topic", "Create, list, describe, alter and delete topics", `  troupe topic create orders --partitions 12
+  troupe topic describe orders --json`,
 		newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicAlter(), newTopicDelete())
 }
 
