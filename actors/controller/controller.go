@@ -131,6 +131,8 @@ func (k *Controller) Receive(c stage.Context) {
 		k.stateSaved(c, m)
 	case *retryWrites:
 		k.retryWrites(c)
+	case *retryLoad:
+		k.start(c)
 	case *snapshotTaken:
 		k.snapshotTaken(c, m)
 	case *installed:

@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -45,14 +46,13 @@ func (k *Controller) load(c stage.Context, m *message.Recovered) {
 		c.Fail(fmt.Errorf("controller: the journal cannot be read: %w", m.Err))
 	}
 	files, now, voters := c.FS(), c.Now(), raftIDs(k.opts.Voters)
-	o := log.Options{FS: files, Dir: logDir, RecoveryPoint: m.RecoveryPoint, LogStart: m.LogStart, CutAt: -1,
+	o := log.Options{FS: files, Dir: logDir, RecoveryPoint: m.RecoveryPoint, LogStart: m.LogStart, Suspect: m.Suspect,
 		Config: log.Config{SegmentBytes: k.opts.SegmentBytes}}
-	if m.Suspect {
-		o.CutAt = m.RecoveryPoint
-	}
 	c.Offload(loadCost, func() any {
 		l := &loaded{redone: len(m.Entries) > 0}
-		l.err = l.read(o, voters, m.Entries, now)
+		if l.err = l.read(o, voters, m.Entries, now); l.err != nil && l.log != nil {
+			l.err = errors.Join(l.err, l.log.Close())
+		}
 		return l
 	})
 }
@@ -64,6 +64,9 @@ func raftIDs(nodes []message.NodeID) []uint64 {
 	}
 	return ids
 }
+
+// retryLoad, to self: the disk may take something again.
+type retryLoad struct{}
 
 // loaded is what the files hold.
 type loaded struct {
@@ -83,6 +86,9 @@ func (l *loaded) read(o log.Options, voters []uint64, redo []message.Redo, now t
 		return err
 	}
 	if l.state, err = readState(o.FS); err != nil {
+		return err
+	}
+	if err = o.FS.SyncDir(path.Dir(stateFile)); err != nil { // who saved them may have ended before their names were durable
 		return err
 	}
 	first := int64(l.snapshot.GetMetadata().GetIndex()) + 1
@@ -161,6 +167,11 @@ func (l *loaded) readEntries(first int64) error {
 
 // loaded takes the files over. Raft begins once it is certain that the log is on disk.
 func (k *Controller) loaded(c stage.Context, l *loaded) {
+	if noRoom(l.err) {
+		c.Log().Error("the metadata log cannot be opened until the disk takes something", "err", l.err)
+		c.After(retryAfter, &retryLoad{})
+		return
+	}
 	if l.err != nil {
 		c.Fail(fmt.Errorf("controller: %w", l.err))
 	}

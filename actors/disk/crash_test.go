@@ -191,9 +191,6 @@ func (w *world) recovered(r *replica, m *message.Recovered) {
 	w.files.SetCapacity(1 << 40) // a toy that finds no room when it starts would have to wait
 	w.openFile(r)
 	r.log = readLog(w.t, r.file)
-	if m.Suspect && r.end() > m.RecoveryPoint {
-		r.log = r.log[:m.RecoveryPoint]
-	}
 	if r.end() < m.RecoveryPoint {
 		w.t.Fatalf("%s: the log ends at %d, below the recovery point %d", r.path, r.end(), m.RecoveryPoint)
 	}

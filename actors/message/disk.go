@@ -15,7 +15,7 @@ type Recovered struct {
 	RecoveryPoint int64 // below this offset the log was synced and whole; 0 if nothing is known
 	LogStart      int64 // at least this; 0 if nothing is known
 	// Suspect: an earlier sync of this log failed in this process. What lies above RecoveryPoint may be in the page cache
-	// only and must not be believed: cut the log there.
+	// only, and no other sync would write it: write it again, and have that synced.
 	Suspect bool
 	Err     error // the journal cannot be read: stay down
 }

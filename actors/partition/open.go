@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
@@ -79,23 +78,23 @@ type found struct {
 func (p *Partition) open(c stage.Context) {
 	p.phase, p.handover = opening, new(log.Handover)
 	r, fs, now := p.recovered, c.FS(), c.Now()
-	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, CutAt: -1, Reopened: p.reopened,
+	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, Suspect: r.Suspect, Reopened: p.reopened,
 		Config: rolling(&p.replica.Office().Config)}
-	if r.Suspect && !planted.Is(planted.SuspectBelieved) {
-		options.CutAt = r.RecoveryPoint
-	}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
-	to := p.handover
-	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now).give(to) })
+	to, refused := p.handover, p.post.refused
+	c.Offload(openCost, func() any { return find(fs, options, refused, r.Entries, now).give(to) })
 }
 
-// find opens a log, replays the journal over it and learns who has written what.
-func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
+// find opens a log, cuts what was refused, replays the journal over it and learns who has written what.
+func find(fs vfs.FS, o log.Options, refused int64, redo []message.Redo, now time.Time) *found {
 	l, recovery, err := log.Open(o, now)
 	if err != nil {
 		return &found{err: fmt.Errorf("open %s: %w", o.Dir, err)}
 	}
 	f := &found{log: l, recovery: recovery, replayed: len(redo) > 0}
+	if err := l.Truncate(refused); err != nil {
+		return f.failed(fmt.Errorf("cut %s to %d: %w", o.Dir, refused, err))
+	}
 	if err := l.Redo(redo, now); err != nil {
 		return f.failed(fmt.Errorf("replay the journal over %s: %w", o.Dir, err))
 	}
@@ -103,7 +102,7 @@ func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
 		return f.failed(fmt.Errorf("read the producers of %s: %w", o.Dir, err))
 	}
 	f.synced, f.dirty = l.End(), recovery.Dirty
-	if f.replayed { // else what is dirty is the first append's to commit
+	if f.replayed || o.Suspect { // else what is dirty is the first append's to commit
 		f.dirty = append(f.dirty, l.Dirty()...)
 	}
 	if len(recovery.Dirty) > 0 {

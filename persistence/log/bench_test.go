@@ -14,7 +14,7 @@ func benchLog(b *testing.B, pad int) (*Log, record.Batch) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, _ := mustOpen(b, Options{FS: fs, CutAt: -1})
+	l, _ := mustOpen(b, Options{FS: fs})
 	b.Cleanup(func() { _ = l.Close() })
 	return l, batchOf(b, 0, 0, record.None, pad, 1)
 }

@@ -40,7 +40,7 @@ func FuzzRecover(f *testing.F) {
 		put(t, fs, "00000000000000000000.log", segment)
 		put(t, fs, "00000000000000000000.index", index)
 		put(t, fs, "epochs", epochs)
-		o := Options{FS: fs, CutAt: -1, RecoveryPoint: int64(point), Config: small(200)}
+		o := Options{FS: fs, RecoveryPoint: int64(point), Config: small(200)}
 		l, _ := mustOpen(t, o)
 		if l.End() < int64(point) {
 			t.Fatalf("the log ends at %d, below %d", l.End(), point)

@@ -41,7 +41,7 @@ func (s *scene) run(d *datadriven.TestData) string {
 	var err error
 	switch d.Cmd {
 	case "open":
-		s.log, _ = mustOpen(s.t, Options{FS: s.fs, CutAt: -1, Config: small(600), RecoveryPoint: n})
+		s.log, _ = mustOpen(s.t, Options{FS: s.fs, Config: small(600), RecoveryPoint: n})
 	case "append":
 		mustAppend(s.t, s.log, int(n), 1)
 	case "sync":

@@ -29,11 +29,11 @@ type Options struct {
 	RecoveryPoint int64
 	// LogStart is at least this.
 	LogStart int64
-	// CutAt, if not negative, cuts the log to this offset at most before anything else (a failed sync). What an earlier
-	// such cut has touched is dirty again: its sync may have failed too.
-	CutAt int64
+	// Suspect says that a sync of this log has failed in this process: whatever was changed above the recovery point is
+	// written again, even where the log ends there.
+	Suspect bool
 	// Reopened says that this process has had the log open before and nothing has failed: what it cut is somebody's to sync
-	// already, and must not be synced beside them.
+	// already, and must not be synced beside them, nor is there anything to be written again.
 	Reopened bool
 	Config   Config
 }

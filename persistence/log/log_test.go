@@ -118,7 +118,7 @@ func TestAnEmptyLogTouchesNoDisk(t *testing.T) {
 			ops++
 		}
 	}})
-	l, r := mustOpen(t, Options{FS: fs, LogStart: 7, CutAt: -1})
+	l, r := mustOpen(t, Options{FS: fs, LogStart: 7})
 	if l.Start() != 7 || l.End() != 7 || l.LastEpoch() != -1 || !reflect.DeepEqual(r, Recovery{}) || ops != 0 {
 		t.Fatalf("start %d, end %d, epoch %d, %+v, %d operations", l.Start(), l.End(), l.LastEpoch(), r, ops)
 	}
@@ -138,7 +138,7 @@ func TestAnEmptyLogTouchesNoDisk(t *testing.T) {
 }
 
 func TestAppendRefusesWhatCannotFollow(t *testing.T) {
-	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), CutAt: -1})
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{})})
 	mustAppend(t, l, 3, 5)
 	for name, b := range map[string]record.Batch{
 		"gap":       batchOf(t, 4, 5, 0, 10, 1),
@@ -161,7 +161,7 @@ func TestAFailedAppendLeavesNothing(t *testing.T) {
 	for _, name := range []string{"*", "topics/u/0/*.log", "topics/u/0/epochs"} {
 		for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpCreate} {
 			fs := vfs.Memory(vfs.MemoryOptions{})
-			l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(500)})
+			l, _ := mustOpen(t, Options{FS: fs, Config: small(500)})
 			want := mustAppend(t, l, 2, 1)
 			for i := range 8 {
 				fs.Inject(vfs.Fault{Op: op, Path: name, Short: op == vfs.OpWrite})
@@ -174,7 +174,7 @@ func TestAFailedAppendLeavesNothing(t *testing.T) {
 				}
 				want = append(want, mustAppend2(t, l, int32(i+2))...)
 			}
-			again, r := mustOpen(t, Options{FS: fs, CutAt: -1})
+			again, r := mustOpen(t, Options{FS: fs})
 			if !equal(contents(t, again), want) || r.Cut != 0 {
 				t.Fatalf("%s %s: after opening: %+v", op, name, r)
 			}
@@ -193,7 +193,7 @@ func mustAppend2(t tb, l *Log, leader int32) []record.Batch {
 
 func TestAWriteThatCannotBeUndoneEndsAppends(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1})
+	l, _ := mustOpen(t, Options{FS: fs})
 	want := mustAppend(t, l, 2, 1)
 	fs.Inject(vfs.Fault{Op: vfs.OpWrite, Short: true})
 	fs.Inject(vfs.Fault{Op: vfs.OpTruncate})
@@ -203,7 +203,7 @@ func TestAWriteThatCannotBeUndoneEndsAppends(t *testing.T) {
 			t.Fatal("appended")
 		}
 	}
-	l, r := mustOpen(t, Options{FS: fs, CutAt: -1})
+	l, r := mustOpen(t, Options{FS: fs})
 	if !equal(contents(t, l), want) || r.Cut == 0 {
 		t.Fatalf("after opening: %+v", r)
 	}
@@ -211,7 +211,7 @@ func TestAWriteThatCannotBeUndoneEndsAppends(t *testing.T) {
 }
 
 func TestRollByAge(t *testing.T) {
-	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), CutAt: -1, Config: Config{SegmentAge: time.Hour}})
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: Config{SegmentAge: time.Hour}})
 	for i, after := range []time.Duration{0, time.Minute, time.Hour - 1, time.Hour, time.Hour + time.Minute} {
 		if err := l.Append(batchOf(t, l.End(), 0, 0, 10, 1), epoch0.Add(after)); err != nil {
 			t.Fatal(err)
@@ -227,7 +227,7 @@ func TestDamageBelowTheRecoveryPointIsQuarantined(t *testing.T) {
 	for _, where := range []int64{3, 8, 16, 20, 30, 90} { // base, length, magic, checksum, base time, the record
 		t.Run(fmt.Sprint(where), func(t *testing.T) {
 			fs := vfs.Memory(vfs.MemoryOptions{})
-			l, _ := mustOpen(t, Options{FS: fs, CutAt: -1})
+			l, _ := mustOpen(t, Options{FS: fs})
 			want := mustAppend(t, l, 30, 1)
 			mustSync(t, l.Dirty())
 			size := int64(len(want[0]))
@@ -236,7 +236,7 @@ func TestDamageBelowTheRecoveryPointIsQuarantined(t *testing.T) {
 			}
 			want = append(want[:10:10], want[11:]...)
 			for range 2 {
-				l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30})
+				l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: 30})
 				if r.Cut != 0 || len(r.Quarantine) != 1 || r.Quarantine[0].First != 10 || r.Quarantine[0].Next != 11 {
 					t.Fatalf("recovery: %+v", r)
 				}
@@ -270,7 +270,7 @@ func checkHole(t *testing.T, v message.View) {
 func TestDamageFoundByAReader(t *testing.T) {
 	for _, sealed := range []bool{false, true} {
 		fs := vfs.Memory(vfs.MemoryOptions{})
-		l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(4000)})
+		l, _ := mustOpen(t, Options{FS: fs, Config: small(4000)})
 		size := int64(len(mustAppend(t, l, 20, 1)[0]))
 		if sealed {
 			mustAppend(t, l, 20, 1)
@@ -296,14 +296,14 @@ func TestDamageFoundByAReader(t *testing.T) {
 
 func TestAMissingSegmentIsDamage(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
 	want := mustAppend(t, l, 30, 1)
 	gone := l.shape.segments[1]
 	if err := fs.Remove(gone.log.path()); err != nil {
 		t.Fatal(err)
 	}
 	from, to := gone.base, gone.bound
-	l, _ = mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30})
+	l, _ = mustOpen(t, Options{FS: fs, RecoveryPoint: 30})
 	if !equal(contents(t, l), append(want[:from:from], want[to:]...)) {
 		t.Errorf("%d batches are left", len(contents(t, l)))
 	}
@@ -317,20 +317,20 @@ func TestAMissingSegmentIsDamage(t *testing.T) {
 func TestTheEndNeverGoesBelowTheRecoveryPoint(t *testing.T) {
 	for _, rest := range []int64{0, 700, 750} {
 		fs := vfs.Memory(vfs.MemoryOptions{})
-		l, _ := mustOpen(t, Options{FS: fs, CutAt: -1})
+		l, _ := mustOpen(t, Options{FS: fs})
 		want := mustAppend(t, l, 10, 1)
 		whole := rest / int64(len(want[0]))
 		f, _ := l.last().log.open()
 		if err := f.Truncate(rest); err != nil {
 			t.Fatal(err)
 		}
-		l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 10})
+		l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: 10})
 		if l.End() != 10 || len(r.Quarantine) != 1 || r.Quarantine[0].First != whole || r.Quarantine[0].Next != 10 {
 			t.Fatalf("end %d, %+v", l.End(), r)
 		}
 		want = append(want[:whole:whole], mustAppend(t, l, 5, 2)...)
 		for point := int64(10); point < 16; point++ {
-			again, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: point})
+			again, r := mustOpen(t, Options{FS: fs, RecoveryPoint: point})
 			if !equal(contents(t, again), want) || r.Cut != 0 {
 				t.Fatalf("point %d: %d batches, %+v", point, len(contents(t, again)), r)
 			}
@@ -344,7 +344,7 @@ func TestTheEndNeverGoesBelowTheRecoveryPoint(t *testing.T) {
 // S51: the largest epoch that is at most the one asked for, and where it ends.
 func TestEpochs(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	o := Options{FS: fs, CutAt: -1, Config: small(1000)}
+	o := Options{FS: fs, Config: small(1000)}
 	l, _ := mustOpen(t, o)
 	mustAppend(t, l, 10, 1)
 	mustAppend(t, l, 10, 3)
@@ -382,7 +382,7 @@ func TestEpochs(t *testing.T) {
 
 func TestRetentionTakesAllOfAnIdleLogAndKeepsItsEnd(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
 	mustAppend(t, l, 30, 1)
 	mustSync(t, l.Dirty())
 	old := l.View(message.Bounds{HighWatermark: 30})
@@ -397,7 +397,7 @@ func TestRetentionTakesAllOfAnIdleLogAndKeepsItsEnd(t *testing.T) {
 		t.Errorf("an old view: %v", err)
 	}
 	for seed := range uint64(20) { // the name of the empty segment is durable
-		l, _ := mustOpen(t, Options{FS: fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), CutAt: -1, RecoveryPoint: 30})
+		l, _ := mustOpen(t, Options{FS: fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), RecoveryPoint: 30})
 		if l.End() != 30 {
 			t.Fatalf("seed %d: end %d", seed, l.End())
 		}
@@ -405,7 +405,7 @@ func TestRetentionTakesAllOfAnIdleLogAndKeepsItsEnd(t *testing.T) {
 }
 
 func TestRetentionByBytesAndStart(t *testing.T) {
-	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: small(1000)})
 	mustAppend(t, l, 30, 1)
 	if _, err := l.DeleteOld(Retention{Age: -1, Bytes: 2000, Below: 30}, epoch0); err != nil || l.Bytes() < 2000 || l.Bytes() >= 3000 {
 		t.Fatalf("%v: %d bytes are left", err, l.Bytes())
@@ -420,7 +420,7 @@ func TestRetentionByBytesAndStart(t *testing.T) {
 // What was handed out as dirty can be synced whatever became of the log.
 func TestSyncersOutliveTheLog(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
 	want := mustAppend(t, l, 30, 1)
 	dirty := l.Dirty()
 	if l.Dirty() != nil {
@@ -431,7 +431,7 @@ func TestSyncersOutliveTheLog(t *testing.T) {
 	}
 	mustSync(t, dirty)
 	crashed := fs.CrashClone(rand.New(rand.NewPCG(1, 1)))
-	l, _ = mustOpen(t, Options{FS: crashed, CutAt: -1})
+	l, _ = mustOpen(t, Options{FS: crashed})
 	if !equal(contents(t, l), want) {
 		t.Error("it was not synced")
 	}
@@ -448,7 +448,7 @@ func TestSyncersOutliveTheLog(t *testing.T) {
 
 // A view is not touched by what happens to the log above its high watermark.
 func TestAViewSurvivesTruncateAndRoll(t *testing.T) {
-	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), CutAt: -1, Config: small(2000)})
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: small(2000)})
 	want := mustAppend(t, l, 20, 1)
 	v := l.View(message.Bounds{HighWatermark: 5})
 	if err := l.Truncate(6); err != nil {
@@ -474,7 +474,7 @@ func raw(batches []record.Batch) (all [][]byte) {
 
 func TestBadIndexesAreMadeAnew(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(4000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(4000)})
 	want := mustAppend(t, l, 60, 1)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -484,7 +484,7 @@ func TestBadIndexesAreMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, _ = mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 60})
+	l, _ = mustOpen(t, Options{FS: fs, RecoveryPoint: 60})
 	for o := range int64(60) {
 		if b, _, err := at(l.View(message.Bounds{}), o); err != nil || !bytes.HasPrefix(b, want[o]) {
 			t.Fatalf("offset %d: %v", o, err)
@@ -498,20 +498,42 @@ func TestBadIndexesAreMadeAnew(t *testing.T) {
 	}
 }
 
-func TestCutAt(t *testing.T) {
-	for cut := int64(0); cut <= 31; cut++ {
-		fs := vfs.Memory(vfs.MemoryOptions{})
-		l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
-		want := mustAppend(t, l, 30, 1)
-		l, r := mustOpen(t, Options{FS: fs, CutAt: cut, RecoveryPoint: cut / 2})
-		if !equal(contents(t, l), want[:min(cut, 30)]) || l.End() != min(cut, 30) || len(r.Quarantine) > 0 {
-			t.Fatalf("cut at %d: %d batches, %+v", cut, len(contents(t, l)), r)
+// A failed sync leaves the page cache clean, and no sync that follows proves anything of it, whether this process or the
+// next one, behind a kill, opens the log: what opening keeps is durable all the same once its Dirty is synced.
+func TestWhatAFailedSyncLeftIsWrittenAgain(t *testing.T) {
+	for point := int64(0); point <= 30; point++ {
+		for _, killed := range []bool{false, true} {
+			fs := vfs.Memory(vfs.MemoryOptions{})
+			l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
+			want := mustAppend(t, l, int(point), 1)
+			mustSync(t, l.Dirty())
+			want = append(want, mustAppend(t, l, int(30-point), 2)...)
+			failSync(fs, l.Dirty())
+			if killed {
+				fs = fs.Keep()
+			}
+			l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: point, Suspect: !killed})
+			mustSync(t, r.Dirty)
+			l, r = mustOpen(t, Options{FS: fs.Crash(rand.New(rand.NewPCG(uint64(point), 1))), RecoveryPoint: 30})
+			if !equal(contents(t, l), want) || l.End() != 30 || r.Cut != 0 || r.Quarantine != nil {
+				t.Fatalf("synced to %d, killed %v: %d batches, %+v", point, killed, len(contents(t, l)), r)
+			}
+		}
+	}
+}
+
+// failSync has every file's sync fail.
+func failSync(fs *vfs.MemoryFS, dirty []message.Syncer) {
+	for _, d := range dirty {
+		if h, file := d.(*handle); file {
+			fs.Inject(vfs.Fault{Op: vfs.OpSync, Path: h.path()})
+			_ = h.Sync()
 		}
 	}
 }
 
 func TestSegments(t *testing.T) {
-	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: small(1000)})
 	mustAppend(t, l, 10, 1)
 	list, err := l.Segments()
 	if err != nil || len(list) != 2 {
@@ -526,7 +548,7 @@ func TestSegments(t *testing.T) {
 // offset, so it is neither damage nor served, whoever looks.
 func TestACutThatIsUndoneIsNoDamage(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1})
+	l, _ := mustOpen(t, Options{FS: fs})
 	want := mustAppend(t, l, 10, 1)
 	mustAppend(t, l, 1, 1)
 	seg := l.last()
@@ -538,13 +560,16 @@ func TestACutThatIsUndoneIsNoDamage(t *testing.T) {
 	if _, err := whole.ReadAt(stale, 0); err != nil {
 		t.Fatal(err)
 	}
-	l, _ = mustOpen(t, Options{FS: fs, CutAt: 10, Config: small(100)})
+	l, _ = mustOpen(t, Options{FS: fs, Config: small(100)})
+	if err := l.Truncate(10); err != nil {
+		t.Fatal(err)
+	}
 	want = append(want, mustAppend(t, l, 3, 2)...)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	put(t, fs, "00000000000000000000.log", stale)
-	l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 13})
+	l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: 13})
 	if damaged, _, err := l.Verify(0, 13); err != nil || damaged != nil || r.Cut != 0 || r.Quarantine != nil {
 		t.Fatalf("%+v %v %v", r, damaged, err)
 	}
@@ -562,7 +587,7 @@ func TestACutThatIsUndoneIsNoDamage(t *testing.T) {
 // Who reads where the first segments should be is told, also after another restart; nothing is skipped silently.
 func TestMissingFirstSegmentsAreDamage(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
 	want := mustAppend(t, l, 30, 1)
 	mustSync(t, l.Dirty())
 	for _, seg := range l.shape.segments[:2] {
@@ -572,7 +597,7 @@ func TestMissingFirstSegmentsAreDamage(t *testing.T) {
 	}
 	from := l.shape.segments[2].base
 	for i := range 2 {
-		l, r := mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30})
+		l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: 30})
 		if l.Start() != 0 || l.End() != 30 || i == 0 && (len(r.Quarantine) != 1 || r.Quarantine[0].Next != from) {
 			t.Fatalf("%d to %d: %+v", l.Start(), l.End(), r)
 		}
@@ -597,7 +622,7 @@ func TestMissingFirstSegmentsAreDamage(t *testing.T) {
 // What the journal has of a segment that is missing is passed over: to bring it back would cut what is good behind it.
 func TestRedoGoesRoundAMissingSegment(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: small(1000)})
+	l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
 	all := mustAppend(t, l, 30, 1)
 	gone := l.shape.segments[1]
 	if err := fs.Remove(gone.log.path()); err != nil {
@@ -608,7 +633,7 @@ func TestRedoGoesRoundAMissingSegment(t *testing.T) {
 	for _, b := range append(all[gone.base-1:30:30], more) {
 		redo = append(redo, message.Redo{LeaderEpoch: 1, Base: b.BaseOffset(), Batch: b})
 	}
-	l, _ = mustOpen(t, Options{FS: fs, CutAt: -1, RecoveryPoint: 30, Config: small(1000)})
+	l, _ = mustOpen(t, Options{FS: fs, RecoveryPoint: 30, Config: small(1000)})
 	if err := l.Redo(redo, epoch0); err != nil {
 		t.Fatal(err)
 	}
@@ -622,7 +647,7 @@ func TestRedoGoesRoundAMissingSegment(t *testing.T) {
 func TestGaps(t *testing.T) {
 	c := Config{SegmentBytes: 1000, IndexIntervalBytes: 300, Gaps: true}
 	fs := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c})
+	l, _ := mustOpen(t, Options{FS: fs, Config: c})
 	var want []record.Batch
 	for i := range int64(30) {
 		b := batchOf(t, i*(i+1), 1, record.None, 100, epoch0.UnixMilli()) // 0, 2, 6, 12, ...
@@ -633,7 +658,7 @@ func TestGaps(t *testing.T) {
 	}
 	size := int64(len(want[0]))
 	for point := int64(0); point <= l.End(); point += 17 {
-		l, r := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c, RecoveryPoint: point})
+		l, r := mustOpen(t, Options{FS: fs, Config: c, RecoveryPoint: point})
 		if !equal(contents(t, l), want) || r.Cut != 0 || r.Quarantine != nil || l.End() != want[29].NextOffset() {
 			t.Fatalf("point %d: %d batches, %+v", point, len(contents(t, l)), r)
 		}
@@ -651,7 +676,7 @@ func TestGaps(t *testing.T) {
 	if err := errors.Join(fs.Rot(seg.log.path(), size, 3), fs.Remove(seg.index.path())); err != nil {
 		t.Fatal(err)
 	}
-	again, r := mustOpen(t, Options{FS: fs, CutAt: -1, Config: c, RecoveryPoint: 12})
+	again, r := mustOpen(t, Options{FS: fs, Config: c, RecoveryPoint: 12})
 	if r.Cut != 0 || len(r.Quarantine) != 1 || !equal(contents(t, again), append(want[:1:1], want[2:]...)) {
 		t.Fatalf("%d batches, %+v", len(contents(t, again)), r)
 	}

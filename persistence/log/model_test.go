@@ -39,7 +39,7 @@ func newModel(t *rapid.T) *model {
 }
 
 func (m *model) open(t *rapid.T, point int64) Recovery {
-	l, r := mustOpen(t, Options{FS: m.fs, CutAt: -1, Config: m.config, RecoveryPoint: point, LogStart: m.start})
+	l, r := mustOpen(t, Options{FS: m.fs, Config: m.config, RecoveryPoint: point, LogStart: m.start})
 	m.log = l
 	return r
 }
@@ -146,28 +146,31 @@ func (m *model) pointAt(offset int64) int64 {
 	return min(offset, m.end)
 }
 
-// fail is a sync that fails, once or several times in a row: each time the log is cut to what is known to be durable, and
-// only when what that touched is synced is anything built upon it that counts.
+// fail is a sync that fails, once or several times in a row, in this process or in one that is killed then: what is opened
+// and synced anew is durable.
 func (m *model) fail(t *rapid.T) {
 	var r Recovery
 	for again := true; again; again = rapid.Bool().Draw(t, "again") {
 		for range rapid.IntRange(0, 3).Draw(t, "unsynced") {
 			m.append(t)
 		}
-		m.log.Dirty()
+		failSync(m.fs, append(r.Dirty, m.log.Dirty()...))
 		if rapid.Bool().Draw(t, "close") {
 			if err := m.log.Close(); err != nil {
 				t.Fatalf("Close: %v", err)
 			}
 		}
-		m.log, r = mustOpen(t, Options{FS: m.fs, CutAt: m.synced, Config: m.config, RecoveryPoint: m.synced, LogStart: m.start})
-		if r.Quarantine != nil || m.log.End() != m.synced {
-			t.Fatalf("the log ends at %d and was synced to %d: %+v", m.log.End(), m.synced, r)
+		suspect := rapid.Bool().Draw(t, "suspect")
+		if !suspect {
+			m.fs = m.fs.Keep()
 		}
-		m.cut(m.synced)
-		m.forget()
+		m.log, r = mustOpen(t, Options{FS: m.fs, Suspect: suspect, Config: m.config, RecoveryPoint: m.synced, LogStart: m.start})
+		if r.Quarantine != nil || m.log.End() != m.end {
+			t.Fatalf("the log ends at %d and not at %d: %+v", m.log.End(), m.end, r)
+		}
 	}
 	mustSync(t, r.Dirty)
+	m.synced = m.end
 }
 
 // crash loses what was not synced: what is recovered is a prefix, and at least what was synced. Recovering again, also

@@ -66,7 +66,7 @@ func runOf(b []byte, s message.Slice) (next int64, err error) {
 // what is not committed, and deletes.
 func TestReadersBesideTheOwner(t *testing.T) {
 	files := vfs.Memory(vfs.MemoryOptions{})
-	l, _ := mustOpen(t, Options{FS: files, CutAt: -1, Config: small(3000)})
+	l, _ := mustOpen(t, Options{FS: files, Config: small(3000)})
 	var views atomic.Pointer[message.View]
 	show := func(high int64) {
 		v := l.View(message.Bounds{HighWatermark: high})
@@ -113,7 +113,7 @@ func TestTheNewestIsFoundWithoutALook(t *testing.T) {
 			reads++
 		}
 	}})
-	l, _ := mustOpen(t, Options{FS: files, CutAt: -1})
+	l, _ := mustOpen(t, Options{FS: files})
 	mustAppend(t, l, 20, 1)
 	for high := int64(5); high < 20; high += 5 {
 		before := reads

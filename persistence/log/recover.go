@@ -21,7 +21,7 @@ type Recovery struct {
 	Scanned    int64 // bytes read
 	Rebuilt    int   // indexes made anew
 	Quarantine []message.Damaged
-	Dirty      []message.Syncer // must be synced before anything is acknowledged on top of it
+	Dirty      []message.Syncer // was written again and must be synced before anything is acknowledged on top of it
 }
 
 // Open recovers the longest valid prefix; a directory that is not there is an empty log that starts at opts.LogStart.
@@ -35,11 +35,7 @@ func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 	l.history.place, l.history.name = l.place, epochsName
 	l.first.place, l.first.name = l.place, startName
 	l.shape.rules = l.config.rules()
-	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, ceiling: math.MaxInt64, again: opts.Reopened, now: now}
-	if opts.CutAt >= 0 {
-		r.ceiling, r.failed = opts.CutAt, true
-		r.point = min(r.point, opts.CutAt)
-	}
+	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, suspect: opts.Suspect, again: opts.Reopened, now: now}
 	if err := r.run(opts.LogStart); err != nil {
 		return nil, r.report, fmt.Errorf("opening the log %s: %w", opts.Dir, err)
 	}
@@ -50,8 +46,7 @@ func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 type recovery struct {
 	log     *Log
 	point   int64 // what is invalid below is damage
-	ceiling int64 // what reaches above is cut
-	failed  bool  // a sync failed: nothing is clean because the page cache says so
+	suspect bool  // a sync failed: nothing is clean because the page cache says so
 	again   bool  // this process has had the log open before
 	now     time.Time
 
@@ -61,8 +56,9 @@ type recovery struct {
 	least   int32             // epoch of the last batch that was read
 	damaged []message.Damaged // of the segment that holds the point
 	blocked bool              // and it reaches the end of the file
+	proven  int64             // bytes of the segment that is read which come before the recovery point
 	covered int64             // bytes that the index file of the segment speaks of
-	border  *segment          // it ends at the recovery point, perhaps because it was cut there
+	tails   []tail            // what no sync is known to have proved
 }
 
 func (r *recovery) run(start int64) error {
@@ -108,7 +104,7 @@ func (r *recovery) run(start int64) error {
 			return err
 		}
 	}
-	l.forgetEpochs()
+	defer l.forgetEpochs()
 	return r.sum()
 }
 
@@ -178,7 +174,7 @@ func (r *recovery) measure(found []*segment) error {
 func (r *recovery) load(found []*segment) error {
 	first := 0 // the one that holds the recovery point
 	for i, seg := range found {
-		if seg.base <= min(r.point, r.ceiling) {
+		if seg.base <= r.point {
 			first = i
 		}
 	}
@@ -186,13 +182,13 @@ func (r *recovery) load(found []*segment) error {
 		return err
 	}
 	if first > 0 && found[first].base == r.point {
-		r.border = found[first-1]
+		r.tails = append(r.tails, tail{found[first-1], found[first-1].size}) // perhaps it was cut there
 	}
 	l := r.log
 	l.next = found[first].base
 	for i, seg := range found[first:] {
 		due := seg.base == l.next || l.shape.rules.gaps && seg.base > l.next
-		if i > 0 && (!due || seg.base >= r.ceiling) {
+		if i > 0 && !due {
 			return r.drop(found[first+i:])
 		}
 		if i > 0 {
@@ -230,10 +226,12 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 			return false, err
 		}
 	}
+	r.proven = w.at
 	flawed, err := r.read(w, seg)
 	if err != nil {
 		return false, err
 	}
+	r.tails = append(r.tails, tail{seg, min(r.proven, w.at)})
 	l.next, l.size, r.least = w.next, w.at, w.epoch
 	l.shape.damaged, l.shape.epochs = r.damaged, r.epochs
 	r.damaged = nil
@@ -260,9 +258,8 @@ func (r *recovery) forgetIndex(seg *segment) error {
 // that proves right. Without an index it reads from the segment's start.
 func (r *recovery) resume(w *walker, seg *segment) error {
 	l := r.log
-	most := min(r.point, r.ceiling)
 	h, err := checkIndex(&seg.index, seg.base, func(e entry) {
-		if seg.base+int64(e.offset) <= most && int64(e.at) < seg.size {
+		if seg.base+int64(e.offset) <= r.point && int64(e.at) < seg.size {
 			l.index.entries = append(l.index.entries, e)
 		}
 	})
@@ -313,8 +310,8 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if b.LastOffset() >= r.ceiling {
-			return true, nil
+		if b.LastOffset() < r.point {
+			r.proven = w.at + int64(b.Size())
 		}
 		r.take(b, w.at)
 		l.index.add(b, w.at, l.shape.rules.interval)

@@ -50,6 +50,10 @@ func (l *Log) saveStart(base int64) error {
 	if base == l.firstBase {
 		return nil
 	}
+	return l.writeStart(base)
+}
+
+func (l *Log) writeStart(base int64) error {
 	f, err := l.first.open()
 	if errors.Is(err, fs.ErrNotExist) {
 		l.dirty.dir = true

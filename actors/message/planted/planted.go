@@ -18,7 +18,7 @@ const (
 	JournalRecycledEarly     // disk: the checkpoint frees rounds on which logs still rest
 	CheckpointUnsynced       // disk: the checkpoint calls files synced that are not
 	FailedSyncRetried        // journal: a sync that failed is tried again and then believed
-	SuspectBelieved          // partition: behind a failed sync the page cache is believed
+	SuspectBelieved          // log: behind a failed sync the page cache is believed
 	KilledTailBelieved       // journal: what a kill has left in the page cache is taken for synced
 	DirectoriesUnsynced      // log: no directory is ever synced
 	NoChecksumAtRecovery     // log: torn batches are believed
