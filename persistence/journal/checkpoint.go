@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/snapshot"
@@ -75,9 +76,9 @@ func decodePoint(b []byte) Point {
 	}
 }
 
-// LoadCheckpoint reads the checkpoint at path; where there is none it is the zero Checkpoint, of a new journal.
-func LoadCheckpoint(files vfs.FS, path string) (Checkpoint, error) {
-	b, err := snapshot.Read(files, path)
+// LoadCheckpoint reads the checkpoint in a file; where there is none it is the zero Checkpoint, of a new journal.
+func LoadCheckpoint(files vfs.FS, name string) (Checkpoint, error) {
+	b, err := snapshot.Read(files, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Checkpoint{}, nil
 	}
@@ -86,9 +87,10 @@ func LoadCheckpoint(files vfs.FS, path string) (Checkpoint, error) {
 	}
 	c, err := DecodeCheckpoint(b)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("%s: %w", path, err)
+		return Checkpoint{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return c, nil
+	// Who saved it may have been killed before its name was durable, and what it says is not needed is overwritten now.
+	return c, files.SyncDir(path.Dir(name))
 }
 
 // Save makes the checkpoint durable in the place of the one before.
