@@ -160,6 +160,7 @@ func (d *Disk) flushDone(c stage.Context, m *flushDone) {
 	}
 	p.slice = p.slice[:0]
 	d.release()
+	d.recoverWaiting(c)
 	if pause := c.Now().Sub(m.began); len(p.queue) > 0 && !p.urgent {
 		c.After(pause, &flushNext{})
 	} else {

@@ -59,7 +59,7 @@ type Disk struct {
 
 	journal *journal.Journal // nil until it is open
 	failed  error            // why it will never be
-	waiting []stage.Caller   // of Recover, until it is open
+	waiting []stage.Caller   // of Recover, until it is open, or until a checkpoint lets go of a suspect's files
 	asked   []message.PartitionID
 	settled *message.Settled
 
@@ -194,10 +194,7 @@ func (d *Disk) opened(c stage.Context, m *opened) {
 		d.remove(c, d.journal.Recycle(d.from))
 		d.next, d.used = d.journal.Next(), d.journal.Used()
 	}
-	for i, caller := range d.waiting {
-		d.recover(c, caller, d.asked[i])
-	}
-	d.waiting, d.asked = nil, nil
+	d.recoverWaiting(c)
 	if d.settled != nil {
 		d.settle(d.settled)
 	}

@@ -34,6 +34,7 @@ type part struct {
 	flushed  int64            // up to here the log is in its files when flushing is done
 
 	suspect     bool   // a sync failed, and it has not asked to recover since
+	tainted     bool   // a sync failed, and nothing of it was synced since
 	incarnation uint64 // of the last commit
 	dead        uint64 // the incarnation that was told Unsynced
 
@@ -120,7 +121,7 @@ func (p *part) needed() uint64 {
 func (p *part) synced() {
 	p.point.Synced, p.end = p.roundEnd, p.roundEnd
 	clear(p.dirty)
-	p.dirty, p.since, p.since2, p.unproven = p.dirty[:0], 0, 0, false
+	p.dirty, p.since, p.since2, p.unproven, p.tainted = p.dirty[:0], 0, 0, false, false
 }
 
 // marked notes that a marker of what is synced is in the journal.
@@ -128,7 +129,7 @@ func (p *part) marked() { p.last, p.bound, p.unmarked = 0, false, false }
 
 // fail makes the partition suspect until it asks to recover.
 func (p *part) fail() {
-	p.suspect, p.dead = true, p.incarnation
+	p.suspect, p.tainted, p.dead = true, true, p.incarnation
 	p.dirty, p.since, p.since2 = nil, p.needed(), 0
 	p.void, p.unmarked = p.flushing != nil, false
 }
@@ -149,5 +150,5 @@ func (p *part) flush() {
 // settle notes that what flush took is synced.
 func (p *part) settle() {
 	p.point.Synced = p.flushed
-	p.since, p.since2, p.unproven = p.since2, 0, false
+	p.since, p.since2, p.unproven, p.tainted = p.since2, 0, false, false
 }

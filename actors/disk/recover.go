@@ -37,8 +37,13 @@ func (d *Disk) recover(c stage.Context, to stage.Caller, id message.PartitionID)
 		c.Answer(to, &message.Recovered{})
 		return
 	}
+	if p.suspect && p.flushing != nil {
+		// It will write its files again: a sync that still runs may fail and take that along, and nobody would be told.
+		d.waiting, d.asked = append(d.waiting, to), append(d.asked, id)
+		return
+	}
 	p.asked = true
-	reply := &message.Recovered{RecoveryPoint: p.point.Synced, LogStart: p.point.Start, Suspect: p.suspect}
+	reply := &message.Recovered{RecoveryPoint: p.point.Synced, LogStart: p.point.Start, Suspect: p.tainted}
 	switch {
 	case len(p.refs) > 0:
 		d.load(c, to, p, reply)
@@ -48,6 +53,15 @@ func (d *Disk) recover(c stage.Context, to stage.Caller, id message.PartitionID)
 	default:
 		p.suspect = false
 		c.Answer(to, reply)
+	}
+}
+
+// recoverWaiting answers those who had to wait.
+func (d *Disk) recoverWaiting(c stage.Context) {
+	waiting, asked := d.waiting, d.asked
+	d.waiting, d.asked = nil, nil
+	for i, caller := range waiting {
+		d.recover(c, caller, asked[i])
 	}
 }
 
