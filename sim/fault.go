@@ -56,8 +56,10 @@ const (
 	Slow         FaultKind = "slow"
 	Hung         FaultKind = "hung"
 
-	Rot    FaultKind = "rot"    // of what is cold: a clean shutdown comes before it
-	Backup FaultKind = "backup" // the disk is as it was once
+	Rot         FaultKind = "rot"         // of what is cold: a clean shutdown comes before it
+	Garbled     FaultKind = "garbled"     // a sector of what is cold is noise
+	Misdirected FaultKind = "misdirected" // a sector of what is cold has what was meant for another place of the file; not drawn: see testdata/open
+	Backup      FaultKind = "backup"      // in the end the disk is as it was then
 )
 
 func (f Fault) String() string {
@@ -93,10 +95,13 @@ var mixes = [][]FaultKind{
 	{Cut, Pause, Slow},
 	{Power, Cut, Slow},
 	{Power, Power, Cut, Hung, Slow},
+	{Rot, Garbled, Power},
+	{ReadError, Power, Restart},
+	{Backup, Power, Kill, Restart},
 }
 
 // shares says how often each mix is drawn.
-var shares = []int{1, 5, 5, 3, 4, 3, 3, 1, 3, 3}
+var shares = []int{1, 5, 5, 3, 4, 3, 3, 1, 3, 3, 2, 1, 1}
 
 func (s *Scenario) drawFaults(r *rand.Rand) {
 	mix := mixes[weighted(r, shares)]
@@ -149,9 +154,9 @@ func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 		f.Amount = some(r, 5, 50, 200)
 	case Hung:
 		f.Amount, f.ForMillis = 1000, some(r, 50, 300)
-	case Rot:
+	case Rot, Garbled, Misdirected:
 		f.Times = 1 + r.IntN(3)
-		f.Path = pick(r, ".log", ".index", "epochs", "producers.snapshot")
+		f.Path = pick(r, ".log", ".log", ".log", ".index", "epochs", "producers", "journal/", "checkpoint", "metadata/")
 	}
 	return f
 }

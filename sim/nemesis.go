@@ -16,6 +16,9 @@ type nemesis struct {
 	// shutdown: a clean end is due, which steps the world and can not come from within it.
 	shutdown      bool
 	afterShutdown time.Duration
+	rotten        *Fault // and damage comes behind it
+	backup        *backup
+	worn          bool // the disk could not be read: a partition that met that too often is down until the node starts anew
 	broken        bool // the disk has failed: partitions may be down for good until somebody starts the node anew
 }
 
@@ -117,6 +120,12 @@ func (n *nemesis) happen(f Fault) {
 		n.kill()
 		t.start()
 		n.later(lasting, func() { n.loop(0, lasting) })
+	case Rot, Garbled, Misdirected:
+		if !n.broken {
+			n.shutdown, n.afterShutdown, n.rotten = true, lasting, &f
+		}
+	case Backup:
+		n.keepBackup()
 	case Restart:
 		n.shutdown, n.afterShutdown = true, lasting
 	case Pause:
@@ -205,7 +214,9 @@ var ops = map[FaultKind]vfs.Op{SyncError: vfs.OpSync, SyncDirError: vfs.OpSyncDi
 
 // breakDisk lets the disk's next operations on some files fail.
 func (n *nemesis) breakDisk(f Fault) {
-	n.fail()
+	if n.worn = true; f.Kind != ReadError {
+		n.fail()
+	}
 	rates := vfs.Rates{}
 	left := f.Times
 	op := ops[f.Kind]
@@ -233,17 +244,23 @@ func (n *nemesis) breakDisk(f Fault) {
 
 // end takes everything back that can be, and has a node started that is down, or whose disk has failed.
 func (n *nemesis) end() {
-	n.over, n.armed = true, nil
+	n.over, n.armed, n.rotten = true, nil, nil
+	n.calm()
 	m := n.trial.node
-	m.Disk.SetRates(vfs.Rates{})
-	m.Disk.SetCapacity(diskBytes)
-	m.Disk.SetReadOnly(false)
 	m.Slow(n.trial.scenario.Disk.Slow)
 	m.Resume()
-	if n.broken {
+	if n.broken || n.worn {
 		n.kill()
 	}
 	n.trial.start()
+}
+
+// calm makes the disk one without faults.
+func (n *nemesis) calm() {
+	disk := n.trial.node.Disk
+	disk.SetRates(vfs.Rates{})
+	disk.SetCapacity(diskBytes)
+	disk.SetReadOnly(false)
 }
 
 // look does what cannot be done from within the world's own events.
@@ -254,11 +271,16 @@ func (n *nemesis) look() {
 	n.shutdown = false
 	if m := n.trial.node; m.Up() {
 		n.trial.Note("node %d shuts down", m.ID)
-		if err := m.Shutdown(shutdownPatience); err != nil {
+		err := m.Shutdown(shutdownPatience)
+		if err != nil {
 			n.trial.Note("node %d: %v", m.ID, err)
+		}
+		if n.rotten != nil && err == nil && !m.Up() && !n.broken {
+			n.damage(*n.rotten)
 		}
 		n.startAfter(n.afterShutdown)
 	}
+	n.rotten = nil
 }
 
 const shutdownPatience = 20 * time.Second

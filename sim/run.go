@@ -103,7 +103,7 @@ func (t *trial) work() {
 
 // heal ends what goes wrong, and asks that everybody is served.
 func (t *trial) heal() {
-	if t.history.Violation() != nil {
+	if t.ended() {
 		return
 	}
 	t.Note("the faults are over")
@@ -139,23 +139,27 @@ func (t *trial) rest() {
 	t.checkRest()
 	var before *workload.Audit
 	for i := range t.scenario.Recoveries {
-		if t.history.Violation() != nil {
+		if t.ended() {
 			return
 		}
 		t.power()
 		t.start()
 		after := t.audit(fmt.Sprintf("audit-%d", i+1))
-		if before != nil && t.history.Violation() == nil {
+		if before != nil && !t.ended() {
 			if what := before.Differs(after); what != "" {
 				t.fail(check.RecoverTwice, "%s.", what)
 			}
 		}
 		before = after
 	}
+	if t.nemesis.backup != nil && !t.ended() {
+		t.nemesis.restore()
+		t.audit("audit-backup")
+	}
 }
 
 func (t *trial) audit(name string) *workload.Audit {
-	if t.history.Violation() != nil {
+	if t.ended() {
 		return nil
 	}
 	over := false
@@ -168,7 +172,7 @@ func (t *trial) audit(name string) *workload.Audit {
 
 // checkRest asks that nothing is left of clients that are gone.
 func (t *trial) checkRest() {
-	if t.history.Violation() != nil {
+	if t.ended() {
 		return
 	}
 	connected := func() (n int) {

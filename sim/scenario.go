@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -149,4 +150,9 @@ func (s *Scenario) drawDisk(r *rand.Rand) {
 	s.Disk = Disk{Slow: []float64{0.1, 0.5, 1, 1, 5}[r.IntN(5)], FullAtSync: r.IntN(3) == 0}
 	s.Net = Net{SlowReader: []float64{0, 0, 0.1}[r.IntN(3)], Reset: []float64{0, 0, 0, 0.002, 0.02}[r.IntN(5)]}
 	s.Recoveries = some(r, 0, 0, 1, 2)
+}
+
+// damages says that files are damaged that a node may not be able to do without.
+func (s *Scenario) damages() bool {
+	return slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == Rot || f.Kind == Garbled || f.Kind == Misdirected })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -26,6 +27,9 @@ type trial struct {
 	clients  []workload.Client
 	nemesis  *nemesis
 	trace    func(line string)
+	vital    []string                               // files that were damaged and that a node may not be able to do without
+	refused  bool                                   // it has said so, by the name of one of them
+	over     bool                                   // and does nothing any more
 	states   map[message.PartitionID]message.Bounds // as they were noted last
 }
 
@@ -33,7 +37,7 @@ func newTrial(s *Scenario, o Options) (*trial, error) {
 	t := &trial{scenario: s, trace: o.Trace}
 	t.nemesis = &nemesis{trial: t}
 	options := world.Options{Seed: s.Seed + s.Order, Network: network.Options{SlowReader: s.Net.SlowReader, Reset: s.Net.Reset}}
-	if o.Trace != nil {
+	if o.Trace != nil || s.damages() {
 		options.Log = slog.New(&logbook{trial: t})
 	}
 	if o.Trace != nil && o.Messages {
@@ -69,7 +73,12 @@ func (t *trial) step(s stage.Step) {
 	}
 }
 
+// fail notes a broken invariant. A node that has lost what it cannot do without, and names it, need not serve.
 func (t *trial) fail(i *check.Invariant, format string, args ...any) {
+	if t.refused && (i == check.EveryoneServed || i == check.NodeLives) {
+		t.over = true
+		return
+	}
 	t.history.Fail(i, format, args...)
 }
 
@@ -77,7 +86,7 @@ func (t *trial) fail(i *check.Invariant, format string, args ...any) {
 // the bound, or if something is broken.
 func (t *trial) until(bound time.Duration, holds func() bool) bool {
 	end := t.Now() + bound
-	for t.Now() < end && t.history.Violation() == nil {
+	for t.Now() < end && !t.ended() {
 		if holds() {
 			return true
 		}
@@ -88,7 +97,16 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 			t.fail(check.EveryoneServed, "The world has taken %d steps in %v and does not come to an end.", stepsMax, t.Now())
 		}
 	}
-	return t.history.Violation() == nil && holds()
+	return !t.ended() && holds()
+}
+
+func (t *trial) ended() bool { return t.over || t.history.Violation() != nil }
+
+// heard looks for the names of damaged files in what the node says.
+func (t *trial) heard(line string) {
+	for _, path := range t.vital {
+		t.refused = t.refused || strings.Contains(line, path)
+	}
 }
 
 const (
@@ -124,11 +142,19 @@ func (t *trial) start() {
 		return
 	}
 	t.history.Started()
-	if err := t.node.Start(); err != nil {
+	err := t.node.Start()
+	if err != nil && t.nemesis.worn && !t.nemesis.over { // its supervisor tries again
+		t.nemesis.startAfter(startAgain)
+		return
+	}
+	if err != nil {
+		t.heard(err.Error())
 		t.fail(check.NodeLives, "It does not start: %v.", err)
 	}
 	t.Note("node %d starts: incarnation %d", t.node.ID, t.node.Incarnation)
 }
+
+const startAgain = 100 * time.Millisecond
 
 // power lets the node lose power.
 func (t *trial) power() {
@@ -144,7 +170,9 @@ type logbook struct {
 }
 
 // Enabled is part of slog.Handler.
-func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logbook) Enabled(_ context.Context, level slog.Level) bool {
+	return l.trial.trace != nil || level >= slog.LevelError && len(l.trial.vital) > 0
+}
 
 // Handle is part of slog.Handler.
 func (l *logbook) Handle(_ context.Context, r slog.Record) error {
@@ -156,6 +184,9 @@ func (l *logbook) Handle(_ context.Context, r slog.Record) error {
 		line += " " + a.String()
 		return true
 	})
+	if r.Level >= slog.LevelError {
+		l.trial.heard(line)
+	}
 	l.trial.Note("log %s: %s", r.Level, line)
 	return nil
 }

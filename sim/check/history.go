@@ -227,6 +227,7 @@ type Partition struct {
 	deleted int64    // and acknowledged as deleted
 	epoch   int32    // the largest leader epoch that was told
 	before  int32    // what that was when a node started last
+	damage  []span
 }
 
 // place is a batch at an offset.

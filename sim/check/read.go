@@ -24,6 +24,9 @@ func (h *History) Read(p *Partition, floor Floor, offset, high int64, bytes []by
 	next := int64(-1)
 	for len(bytes) > record.HeaderSize {
 		b := record.Batch(bytes)
+		if h.spoiled(p, b, max(offset, next)) {
+			break
+		}
 		if size := b.Size(); size > len(bytes) || size < record.HeaderSize {
 			break // cut off, as protocol versions below 3 allow; nothing was lost
 		}
@@ -73,6 +76,9 @@ func (h *History) Whole(p *Partition, start, high int64, found []Found, unread m
 	h.retained(p, start, high, found, nowMillis)
 	epoch := int32(-1)
 	for _, f := range found {
+		if p.IsDamaged(f.Base) {
+			continue // no checksum covers it
+		}
 		if f.Epoch < epoch {
 			h.Fail(EpochsRise, "%s: the batch at %d has leader epoch %d, one before it has %d.", p, f.Base, f.Epoch, epoch)
 		}
@@ -139,7 +145,7 @@ func (h *History) sequences(p *Partition, found []Found, damaged bool) {
 // retained asks that what is gone was old enough, or too much, or asked to go.
 func (h *History) retained(p *Partition, start, high int64, found []Found, nowMillis int64) {
 	t := p.Topic
-	if start <= max(p.asked, 0) || t.Endless() || h.losses > 0 || h.failed { // an end that was lost may have counted
+	if start <= max(p.asked, 0) || t.Endless() || h.losses > 0 || h.failed || len(p.damage) > 0 { // an end that was lost may have counted
 		return
 	}
 	if t.RetentionBytes >= 0 {

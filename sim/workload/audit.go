@@ -206,7 +206,8 @@ func (a *Audit) fetch(l *audited) {
 
 func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopicPartition) {
 	switch code := message.Code(p.ErrorCode); {
-	case code == message.CorruptMessage && a.history.Damage:
+	case code == message.CorruptMessage:
+		a.history.Unreadable(l.of, l.next)
 		l.unread[l.next] = true
 		l.next++
 	case code == message.OffsetOutOfRange && !l.of.Topic.Endless():
@@ -217,6 +218,11 @@ func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopi
 	default:
 		a.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
 		found := a.history.Read(l.of, floor, l.next, p.HighWatermark, p.RecordBatches)
+		if len(found) == 0 && len(p.RecordBatches) > 0 && l.of.IsDamaged(l.next) {
+			l.unread[l.next] = true
+			l.next++
+			break
+		}
 		if len(found) == 0 {
 			a.again(a.step, "nothing came of %s at %d, and its high watermark is %d", l.of, l.next, l.high)
 			return

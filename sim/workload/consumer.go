@@ -30,13 +30,12 @@ type reading struct {
 	offset  int64
 	lost    bool  // the offset is out of range: ask where the log starts
 	reached int64 // while healing: how far it has read
-	unread  map[int64]bool
 }
 
 func newConsumer(w World, h *check.History, s Spec, t *check.Topic) *consumer {
 	c := &consumer{link: newLink(w, h, s.Name), spec: s, topic: t}
 	for _, i := range s.Lanes {
-		c.lanes = append(c.lanes, &reading{of: t.Partitions[i], unread: map[int64]bool{}})
+		c.lanes = append(c.lanes, &reading{of: t.Partitions[i]})
 	}
 	return c
 }
@@ -165,10 +164,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		l.lost = true
 		return false
 	case message.CorruptMessage:
-		if !c.history.Damage {
-			c.history.Fail(check.DamageIsNamed, "%s: offset %d is answered as damaged, and nothing was.", l.of, asked)
-		}
-		l.unread[asked] = true
+		c.history.Unreadable(l.of, asked)
 		l.offset = asked + 1
 		return true
 	default:
@@ -177,6 +173,9 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 	}
 	c.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
 	found := c.history.Read(l.of, floor, asked, p.HighWatermark, p.RecordBatches)
+	if len(found) == 0 && len(p.RecordBatches) > 0 && l.of.IsDamaged(asked) {
+		l.offset = asked + 1
+	}
 	if len(found) > 0 {
 		l.offset = found[len(found)-1].Next
 	}
