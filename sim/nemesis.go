@@ -166,15 +166,9 @@ func (n *nemesis) later(d time.Duration, do func()) {
 
 func (n *nemesis) startAfter(d time.Duration) { n.later(d, n.trial.start) }
 
-// kill ends the process. Where a sync has failed the page cache shows what the disk does not have, the kernel calls it clean,
-// and no later process can find out: nothing is promised of a kill then, and it takes the power along.
-func (n *nemesis) kill() {
-	if n.broken {
-		n.trial.power()
-		return
-	}
-	n.trial.node.Kill()
-}
+// kill ends the process. Where a sync has failed before, the page cache shows what the disk does not have, the kernel calls
+// it clean, and the next process cannot find out: it has to be right all the same.
+func (n *nemesis) kill() { n.trial.node.Kill() }
 
 // loop lets the power go again and again in the midst of recovery.
 func (n *nemesis) loop(times int, lasting time.Duration) {

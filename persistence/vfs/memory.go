@@ -44,6 +44,8 @@ type MemoryOptions struct {
 	FullAtSync bool
 	// Latency says how long an operation on n bytes takes. The disk does not wait: it adds up what TakeDelay hands out.
 	Latency func(op Op, path string, n int) time.Duration
+	// Now is the clock of files' modification times; nil: they are the zero time.
+	Now func() time.Time
 	// Trace is told of every operation when it is over. It may use the file system.
 	Trace func(op Op, path string, at int64, n int, err error)
 }
@@ -117,6 +119,7 @@ func (m *MemoryFS) create(path string) (File, error) {
 		m.used -= n.file.live.size
 		n.file.truncate(0)
 	}
+	m.touch(n.file)
 	return m.handle(n, path), nil
 }
 

@@ -134,7 +134,7 @@ func (c *crash) file(f *file) *file {
 			left.truncate(f.live.size) // the new size is on disk and the data is not: zeros
 		}
 	}
-	return &file{durable: left, live: left.share()}
+	return &file{durable: left, live: left.share(), modified: f.modified}
 }
 
 // tear keeps the first few writes, and of the next one the first few sectors.

@@ -16,6 +16,7 @@ type file struct {
 	unsynced      []dirty
 	unsyncedBytes int
 	unlinked      bool
+	modified      time.Time
 }
 
 // dirty is one unsynced write, or the setting of the size to at.
@@ -154,10 +155,18 @@ func (f *memoryFile) write(b []byte, at int64, v verdict) (int, error) {
 	return len(b), err
 }
 
-// grow accounts for a new size.
+// grow accounts for a new size, and for the time.
 func (f *memoryFile) grow(size int64) {
+	f.fs.touch(f.file)
 	if !f.file.unlinked {
 		f.fs.used += size - f.file.live.size
+	}
+}
+
+// touch notes the time of a change.
+func (m *MemoryFS) touch(f *file) {
+	if m.opts.Now != nil {
+		f.modified = m.opts.Now()
 	}
 }
 
@@ -207,15 +216,16 @@ func (f *memoryFile) Sync() error {
 
 // described is a fs.FileInfo.
 type described struct {
-	name string
-	size int64
-	dir  bool
+	name     string
+	size     int64
+	dir      bool
+	modified time.Time
 }
 
 func describe(at string, n *node) described {
 	d := described{name: path.Base(at), dir: n.dir != nil}
 	if n.file != nil {
-		d.size = n.file.live.size
+		d.size, d.modified = n.file.live.size, n.file.modified
 	}
 	return d
 }
@@ -223,7 +233,7 @@ func describe(at string, n *node) described {
 func (d described) Name() string       { return d.name }
 func (d described) Size() int64        { return d.size }
 func (d described) IsDir() bool        { return d.dir }
-func (d described) ModTime() time.Time { return time.Time{} }
+func (d described) ModTime() time.Time { return d.modified }
 func (d described) Sys() any           { return nil }
 
 func (d described) Mode() fs.FileMode {

@@ -50,6 +50,7 @@ func (w *World) Add(id message.NodeID, settings map[string]string, disk vfs.Memo
 	if err != nil {
 		return nil, err
 	}
+	disk.Now = w.Time.Now
 	n := &Node{ID: id, Disk: vfs.Memory(timed(disk)), world: w, config: config}
 	w.nodes = append(w.nodes, n)
 	return n, nil
