@@ -31,7 +31,7 @@ type lane struct {
 	to       *check.Partition
 	sequence int32
 	window   []*sent // not acknowledged, in order
-	known    bool    // the partition has acknowledged something under this id and epoch
+	known    bool    // the partition has acknowledged what came first of what was not acknowledged
 	broken   bool    // something failed: when nothing is in flight all of it is sent again
 	resting  bool    // before it tries again
 	made     int
@@ -227,8 +227,8 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	switch code {
 	case message.OK:
 		p.history.Acked(s.Batch, base)
+		l.known = len(l.window) == 0 || l.window[0] == s // else nobody knew it: what gets through first is where it begins (S23)
 		l.done(s)
-		l.known = true
 	case message.DuplicateSequenceNumber:
 		p.history.Acked(s.Batch, -1)
 		l.done(s)
@@ -248,8 +248,8 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	}
 }
 
-// refused is a producer that is not let go on. Where nothing may be lost that must not happen, but to one that nobody knows:
-// whatever of it gets through first is where it begins (S23), and the disk may have refused what came before.
+// refused is a producer that is not let go on. Where nothing may be lost that must not happen, but to one that nobody knew, since
+// the disk has refused what came before, or what it wrote was deleted. That its sequences are in order the log itself shows.
 func (p *producer) refused(l *lane, s *sent, code message.Code) {
 	if l.known && p.topic.Fsync && p.topic.State == check.Exists {
 		p.history.Fail(check.ProducerGoesOn, "%s: %v was refused with code %d, and everything before it is acknowledged.", s.Partition, s.Batch, code)
