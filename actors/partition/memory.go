@@ -55,7 +55,7 @@ func savePicture(files vfs.FS, dir string, picture []byte) error {
 
 // loadProducers rebuilds who has written what from the picture, if it fits the log, and the log behind it.
 func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (p producers.Producers, scanned int64, err error) {
-	p, from, err := loadPicture(files, dir, l.End())
+	p, from, err := loadPicture(files, dir, l.Start(), l.End())
 	if err != nil || planted.Is(planted.ProducersForgotten) {
 		return producers.Producers{}, 0, err
 	}
@@ -75,14 +75,15 @@ func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (p produ
 	return p, scanned, err
 }
 
-// loadPicture reads the picture; nobody and offset 0 if there is none that fits a log with this end.
-func loadPicture(files vfs.FS, dir string, end int64) (producers.Producers, int64, error) {
+// loadPicture reads the picture; nobody and offset 0 if there is none that fits a log with this start and end. Behind one that
+// is older than what was deleted nobody knows who went on: a producer that is not known may, one that is known wrongly may not (S23).
+func loadPicture(files vfs.FS, dir string, start, end int64) (producers.Producers, int64, error) {
 	b, err := readAll(files, dir+"/"+pictureName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return producers.Producers{}, 0, nil
 	}
 	if err == nil {
-		if p, offset, damaged := producers.Decode(b); damaged == nil && offset <= end {
+		if p, offset, damaged := producers.Decode(b); damaged == nil && start <= offset && offset <= end {
 			return p, offset, nil
 		}
 		if err = files.Remove(dir + "/" + pictureName); err == nil {
