@@ -512,7 +512,7 @@ func TestWhatAFailedSyncLeftIsWrittenAgain(t *testing.T) {
 			if killed {
 				fs = fs.Keep()
 			}
-			l, r := mustOpen(t, Options{FS: fs, RecoveryPoint: point, Suspect: !killed})
+			_, r := mustOpen(t, Options{FS: fs, RecoveryPoint: point, Suspect: !killed})
 			mustSync(t, r.Dirty)
 			l, r = mustOpen(t, Options{FS: fs.Crash(rand.New(rand.NewPCG(uint64(point), 1))), RecoveryPoint: 30})
 			if !equal(contents(t, l), want) || l.End() != 30 || r.Cut != 0 || r.Quarantine != nil {
