@@ -186,9 +186,22 @@ func (t *trial) checkRest() {
 	if !t.until(2*time.Second, func() bool { return connected() == 0 }) {
 		t.fail(check.NothingLeaks, "%d connections are left.", connected())
 	}
+	if !t.until(2*time.Second, func() bool { return t.parked() == 0 }) {
+		t.fail(check.NothingLeaks, "%d requests are parked at partitions.", t.parked())
+	}
 	if _, peak := t.node.Disk.Descriptors(); peak > filesMax {
 		t.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, filesMax)
 	}
+}
+
+// parked is how many requests wait inside partitions.
+func (t *trial) parked() (n int) {
+	for _, at := range t.node.Stage.Actors() {
+		if p, parks := t.node.Stage.Actor(at).(interface{ Parked() int }); parks {
+			n += p.Parked()
+		}
+	}
+	return n
 }
 
 // filesMax is how many files may be open, whatever files.open.max a scenario draws, and one more while another is being

@@ -45,6 +45,9 @@ func (q *queue) compact() {
 	q.items, q.head = q.items[:n], 0
 }
 
+// len is how many wait.
+func (q *queue) len() int { return len(q.items) - q.head }
+
 // empty says that nobody waits.
 func (q *queue) empty() bool { return q.head == len(q.items) }
 

@@ -52,3 +52,8 @@ func (p *Partition) closeRetired(c stage.Context) {
 	}
 	p.retired = nil
 }
+
+// Parked is how many requests wait here for the disk, for news, or for the log to be opened.
+func (p *Partition) Parked() int {
+	return p.acksAll.len() + p.acksLocal.len() + len(p.deletions) + len(p.awaiting) + len(p.waiting)
+}

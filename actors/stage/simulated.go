@@ -78,6 +78,14 @@ func (s *Simulated) SetDelay(ask func() time.Duration) { s.driver.delay = ask }
 // Actors are the addresses of those who live on the stage, in the order they were spawned.
 func (s *Simulated) Actors() []message.Address { return s.house.actors() }
 
+// Actor is the instance behind an address, nil if there is none: for looking at what it holds, between two steps.
+func (s *Simulated) Actor(at message.Address) Actor {
+	if c := s.house.find(at); c != nil {
+		return c.actor
+	}
+	return nil
+}
+
 // puppeteer drives cells by a scheduler.
 type puppeteer struct {
 	*Scheduler
