@@ -21,6 +21,9 @@ func (p *Partition) IsDamaged(offset int64) bool {
 	return false
 }
 
+// HasDamage says that the disk has damaged some of it.
+func (p *Partition) HasDamage() bool { return len(p.damage) > 0 }
+
 // Unreadable notes that an offset was answered as damaged: it has to be.
 func (h *History) Unreadable(p *Partition, offset int64) {
 	if !p.IsDamaged(offset) {

@@ -249,9 +249,9 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 }
 
 // refused is a producer that is not let go on. Where nothing may be lost that must not happen, but to one that nobody knew, since
-// the disk has refused what came before, or what it wrote was deleted. That its sequences are in order the log itself shows.
+// the disk has refused what came before or has damaged it, or what it wrote was deleted. That its sequences are in order the log itself shows.
 func (p *producer) refused(l *lane, s *sent, code message.Code) {
-	if l.known && p.topic.Fsync && p.topic.State == check.Exists {
+	if l.known && !l.to.HasDamage() && p.topic.Fsync && p.topic.State == check.Exists {
 		p.history.Fail(check.ProducerGoesOn, "%s: %v was refused with code %d, and everything before it is acknowledged.", s.Partition, s.Batch, code)
 	}
 	p.renew = true
