@@ -97,14 +97,15 @@ func (p *Partition) startMoved(c stage.Context) {
 	p.publish(c)
 }
 
-// deletion is a DeleteRecords that is answered when the disk has answered so many commits.
+// deletion is a DeleteRecords that is carried out when the disk has answered so many commits.
 type deletion struct {
 	commits uint64
+	target  int64 // where the log starts then
 	from    stage.Caller
 }
 
-// deleteRecords moves the log start up (S52). Readers see it at once; the asker hears of it when no crash can bring the
-// records back.
+// deleteRecords has a new log start remembered (S52). Readers see it, and the asker hears of it, when no crash can bring
+// the records back: a start that was shown must not fall.
 func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message.DeleteRecords) {
 	target := m.Offset
 	if target == -1 {
@@ -117,26 +118,38 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 	if planted.Is(planted.DeletionOneMore) {
 		target++
 	}
-	if target > p.log.Start() {
-		p.log.SetStart(target)
-		p.startMoved(c)
+	coming := p.log.Start()
+	if n := len(p.deletions); n > 0 {
+		coming = max(coming, p.deletions[n-1].target)
+	}
+	if target > coming {
+		p.sendCommit(c, &message.Commit{Base: target, StartAt: true, Files: p.log.Dirty()})
 	} else if len(p.deletions) == 0 {
 		c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})
 		return
 	}
-	p.deletions = append(p.deletions, deletion{p.commits, from})
+	p.deletions = append(p.deletions, deletion{p.commits, max(target, coming), from})
 }
 
-// answerDeletions answers those that wait for no more than so many commits.
+// answerDeletions carries out and answers those that wait for no more than so many commits.
 func (p *Partition) answerDeletions(c stage.Context, commits uint64, code message.Code) {
-	for len(p.deletions) > 0 && p.deletions[0].commits <= commits {
-		answer := &message.RecordsDeleted{Code: code, LowWatermark: -1}
-		if code == message.OK {
-			answer.LowWatermark = p.log.Start()
-		}
-		c.Answer(p.deletions[0].from, answer)
-		p.deletions = p.deletions[1:]
+	n := 0
+	for n < len(p.deletions) && p.deletions[n].commits <= commits {
+		n++
 	}
+	if n == 0 {
+		return
+	}
+	low := int64(-1)
+	if code == message.OK {
+		low = max(p.deletions[n-1].target, p.log.Start())
+		p.log.SetStart(low)
+		p.publish(c) // before the answers: who was told finds it so
+	}
+	for _, d := range p.deletions[:n] {
+		c.Answer(d.from, &message.RecordsDeleted{Code: code, LowWatermark: low})
+	}
+	p.deletions = p.deletions[n:]
 }
 
 func (p *Partition) mayDelete(target int64) message.Code {
