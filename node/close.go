@@ -44,12 +44,14 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// Rest brings a stage's actors to rest before it is closed: every partition closes its log, and then the disk makes durable
-// whatever it was given.
+// Rest brings a stage's actors to rest before it is closed: every partition closes its log, the controller its own, and then
+// the disk makes durable whatever it was given.
 func Rest(s stage.Stage) error {
 	img, _ := s.Published(message.BrokerAt(s.Node())).(*image.Image)
 	s.Stop(message.BrokerAt(s.Node()))
 	stopPartitions(s, img)
+	s.Stop(message.ControllerAt(s.Node()))
+	ask(s, message.ControllerAt(s.Node()), &message.DescribeQuorum{}, closePatience) // Down: it has let go of its log
 	answer := ask(s, message.DiskAt(s.Node()), &message.Flushed{}, closePatience)
 	if done, ok := answer.(*message.FlushDone); ok {
 		if done.Err != nil {

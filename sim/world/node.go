@@ -228,8 +228,8 @@ func (n *Node) View(p message.PartitionID) message.View {
 	return v
 }
 
-// Rest ends the node as SIGTERM does: clients first, then the broker actor and the partitions, then the disk with everything
-// it was given. done is told when the node is down, with what the disk has to say, or when a fault came first; what has
+// Rest ends the node as SIGTERM does: clients first, then the broker actor, the partitions and the controller, then the disk with
+// everything it was given. done is told when the node is down, with what the disk has to say, or when a fault came first; what has
 // not come to rest within patience is killed.
 func (n *Node) Rest(patience time.Duration, done func(error)) {
 	if !n.Up() {
@@ -251,7 +251,7 @@ func (n *Node) Rest(patience time.Duration, done func(error)) {
 	n.world.After(patience, func() { end(fmt.Errorf("node %d did not come to rest within %v", n.ID, patience)) })
 	n.world.Net.Close(n.ID, false)
 	s.Stop(message.BrokerAt(n.ID))
-	n.restPartitions(s, patience, func() {
+	n.restLogs(s, patience, func() {
 		s.Ask(message.DiskAt(n.ID), &message.Flushed{}, patience, func(answer any) {
 			if flushed, ok := answer.(*message.FlushDone); ok {
 				end(flushed.Err)
@@ -260,8 +260,8 @@ func (n *Node) Rest(patience time.Duration, done func(error)) {
 	})
 }
 
-// restPartitions calls done when every replica is gone: what is asked of one behind its stop is answered with Down.
-func (n *Node) restPartitions(s *stage.Simulated, patience time.Duration, done func()) {
+// restLogs calls done when every replica and the controller are gone: what is asked of one behind its stop is answered with Down.
+func (n *Node) restLogs(s *stage.Simulated, patience time.Duration, done func()) {
 	left := 1
 	gone := func(any) {
 		if left--; left == 0 {
@@ -269,7 +269,7 @@ func (n *Node) restPartitions(s *stage.Simulated, patience time.Duration, done f
 		}
 	}
 	for _, at := range s.Actors() {
-		if at.Kind == message.KindPartition {
+		if at.Kind == message.KindPartition || at.Kind == message.KindController {
 			left++
 			s.Stop(at)
 			s.Ask(at, &message.DescribeProducers{}, patience, gone)
