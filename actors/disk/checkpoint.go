@@ -96,13 +96,17 @@ func (d *Disk) beginCheckpoint(c stage.Context) {
 	d.flushNext(c)
 }
 
+// flushParallel is how many files a checkpoint syncs at once. While a file is being synced, appends to it stall: with all
+// of them at once every partition stalls for as long as the whole checkpoint takes, one by one each only for its own part.
+const flushParallel = 1
+
 // flushNext syncs the next handful of partitions' files, or writes the checkpoint when there are none.
 func (d *Disk) flushNext(c stage.Context) {
 	p := &d.checkpoint
 	d.takeSlice()
 	switch {
 	case len(p.slice) > 0:
-		files, parallel, began := p.files, d.o.Parallel, c.Now()
+		files, parallel, began := p.files, flushParallel, c.Now()
 		c.Offload(d.expected(len(files), 0, 0), func() any {
 			if planted.Is(planted.CheckpointUnsynced) {
 				return &flushDone{began: began}
