@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -129,11 +128,6 @@ func numbers(ids []message.NodeID) []int32 {
 		out[i] = int32(id)
 	}
 	return out
-}
-
-// own are a resource's overrides as a plain map.
-func own(r *Request, kind message.ResourceKind, name string) map[string]string {
-	return maps.Collect(r.Image.Config(kind, name).All())
 }
 
 // sorted are distinct partition numbers, ascending.

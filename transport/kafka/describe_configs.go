@@ -55,7 +55,7 @@ func describe(r *Request, of message.Resource) ([]setting.Resolved, message.Prob
 }
 
 func effective(r *Request, scope setting.Scope, of message.Resource) []setting.Resolved {
-	layers, overrides := r.Layers(), own(r, of.Kind, of.Name)
+	layers, overrides := r.Layers(), r.Image.Config(of.Kind, of.Name)
 	all := make([]setting.Resolved, 0, 64)
 	for _, s := range setting.All(scope) {
 		all = append(all, layers.Resolve(s, overrides))
@@ -71,7 +71,7 @@ func describeBroker(r *Request, of message.Resource) ([]setting.Resolved, messag
 		}
 		return effective(r, setting.OfBroker, message.Resource{Kind: of.Kind}), message.Problem{}
 	}
-	layers := setting.Layers{Cluster: own(r, of.Kind, "")}
+	layers := setting.Layers{Cluster: r.Image.Config(of.Kind, "")}
 	var all []setting.Resolved
 	for _, s := range setting.All(setting.OfBroker) {
 		if _, ok := layers.Cluster[s.Name]; ok {
