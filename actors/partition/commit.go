@@ -35,7 +35,7 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 		return
 	}
 	p.answered += uint64(m.Commits)
-	p.post.suspect, p.post.refused = false, none // the first commit after a failure has all files synced
+	p.post.suspect = false // the first commit after a failure has all files synced
 	out := p.replica.Synced(m.End)
 	switch {
 	case p.phase == open:
@@ -46,14 +46,14 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 }
 
 // unsynced is a failed sync. What the page cache shows above the last Synced may be on disk or not, and asking again
-// would not tell: this instance ends, and the next one writes it again before it has it synced. But it cuts what producers
-// hear now to have failed: with a later batch taken behind it, a repeated one would be out of sequence. The disk looks at
-// no bytes of it any more.
+// would not tell: this instance ends, and the next one writes it again before it has it synced. It cuts nothing: the journal
+// may have some of it, and would bring it back in the place of what was acknowledged since. A producer that hears of the failure
+// and repeats itself is told of a duplicate. The disk looks at no bytes of it any more.
 func (p *Partition) unsynced(c stage.Context, m *message.Unsynced) {
 	switch {
 	case m.Incarnation != p.incarnation:
 	case p.phase != leaving:
-		p.post.suspect, p.post.refused = true, p.replica.Granted()
+		p.post.suspect = true
 		p.answerParked(c, message.KafkaStorageError)
 		p.fail(c, fmt.Errorf("sync: %w", m.Err))
 	case p.log != nil:

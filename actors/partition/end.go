@@ -78,9 +78,7 @@ func (p *Partition) stop(c stage.Context) {
 
 // close lets go of the log's memory and files, and remembers what opening it again wants to know.
 func (p *Partition) close(c stage.Context) error {
-	if p.unsaved > 0 {
-		p.saveProducers(c)
-	}
+	p.saveProducers(c)
 	p.recovered = message.Recovered{RecoveryPoint: p.replica.SyncedEnd(), LogStart: p.log.Start()}
 	p.noteDue(c)
 	l := p.log

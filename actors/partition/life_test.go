@@ -382,7 +382,7 @@ func TestASweepOnAFullDiskWaitsForRoom(t *testing.T) {
 	h.ask(plain(3))
 	h.sync()
 	h.now = noon.Add(2 * time.Hour)
-	h.fs.Inject(vfs.Fault{Op: vfs.OpCreate, Err: vfs.ErrFull})
+	h.fs.Inject(vfs.Fault{Op: vfs.OpCreate, Path: "topics/*/*/*.log", Err: vfs.ErrFull})
 	h.send(&message.Sweep{})
 	if b := h.bounds(); h.failed != nil || b.LogStart != 0 {
 		t.Errorf("%v, %+v", h.failed, b)

@@ -33,8 +33,12 @@ func (p *Partition) saveProducersAfter(c stage.Context, bytes int) {
 	}
 }
 
-// saveProducers writes a picture. A failure costs time at the next start and nothing else.
+// saveProducers writes a picture if the last one is old. A failure costs time at the next start. It comes before records are
+// deleted: a producer that does not know yet that they were written would be refused when it repeats them.
 func (p *Partition) saveProducers(c stage.Context) {
+	if p.unsaved == 0 {
+		return
+	}
 	if err := savePicture(c.FS(), dir(p.post.ID), p.producers.Snapshot(p.log.End())); err != nil {
 		c.Log().Warn("the picture of producers was not written", "err", err)
 	}

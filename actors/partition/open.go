@@ -81,20 +81,17 @@ func (p *Partition) open(c stage.Context) {
 	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, Suspect: r.Suspect, Reopened: p.reopened,
 		Config: rolling(&p.replica.Office().Config)}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
-	to, refused := p.handover, p.post.refused
-	c.Offload(openCost, func() any { return find(fs, options, refused, r.Entries, now).give(to) })
+	to := p.handover
+	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now).give(to) })
 }
 
-// find opens a log, cuts what was refused, replays the journal over it and learns who has written what.
-func find(fs vfs.FS, o log.Options, refused int64, redo []message.Redo, now time.Time) *found {
+// find opens a log, replays the journal over it and learns who has written what.
+func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
 	l, recovery, err := log.Open(o, now)
 	if err != nil {
 		return &found{err: fmt.Errorf("open %s: %w", o.Dir, err)}
 	}
 	f := &found{log: l, recovery: recovery, replayed: len(redo) > 0}
-	if err := l.Truncate(refused); err != nil {
-		return f.failed(fmt.Errorf("cut %s to %d: %w", o.Dir, refused, err))
-	}
 	if err := l.Redo(redo, now); err != nil {
 		return f.failed(fmt.Errorf("replay the journal over %s: %w", o.Dir, err))
 	}

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -20,7 +19,7 @@ type Options struct {
 // outlives a failure in post, which belongs to one instance after the other: nobody has to ask again, and no instance
 // starts in an epoch that is over.
 func New(o Options) func() stage.Actor {
-	post := &post{Options: o, refused: none}
+	post := &post{Options: o}
 	return func() stage.Actor { return &Partition{post: post} }
 }
 
@@ -29,11 +28,7 @@ type post struct {
 	Options
 	instances uint64 // how many there were
 	suspect   bool   // a sync failed, and none of this log has succeeded since
-	refused   int64  // from here on the log holds what producers were told to have failed then; none: nothing
 }
-
-// none is an offset that no log reaches.
-const none int64 = math.MaxInt64
 
 // dir is where a partition's files are, in its data directory.
 func dir(id message.PartitionID) string { return fmt.Sprintf("topics/%s/%d", id.Topic, id.Index) }

@@ -31,9 +31,7 @@ func (p *Partition) quiet() bool {
 
 // retireLog closes all of the log but what its views need.
 func (p *Partition) retireLog(c stage.Context) error {
-	if p.unsaved > 0 {
-		p.saveProducers(c)
-	}
+	p.saveProducers(c)
 	p.recovered = message.Recovered{RecoveryPoint: p.replica.SyncedEnd(), LogStart: p.log.Start()}
 	p.noteDue(c)
 	p.retired, p.log, p.phase = p.log, nil, closed

@@ -46,7 +46,11 @@ func (p *Partition) sweep(c stage.Context) (done bool) {
 		return true
 	}
 	before := p.log.Start()
-	segments, err := p.log.DeleteOld(retention(t, committed), c.Now())
+	old := retention(t, committed)
+	if some, err := p.log.HasOld(old, c.Now()); err == nil && some {
+		p.saveProducers(c)
+	}
+	segments, err := p.log.DeleteOld(old, c.Now())
 	switch {
 	case err != nil && noRoom(err):
 		c.Log().Warn("old segments could not be deleted", "topic", p.replica.Office().Name, "err", err)
@@ -123,6 +127,7 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 		coming = max(coming, p.deletions[n-1].target)
 	}
 	if target > coming {
+		p.saveProducers(c)
 		p.sendCommit(c, &message.Commit{Base: target, StartAt: true, Files: p.log.Dirty()})
 	} else if len(p.deletions) == 0 {
 		c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})

@@ -71,7 +71,7 @@ func (r *recovery) run(start int64) error {
 		r.nothing(start)
 		return nil
 	}
-	if err := l.loadStart(); err != nil {
+	if err := r.loadStart(start); err != nil {
 		return err
 	}
 	start = max(start, l.firstBase)

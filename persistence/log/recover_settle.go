@@ -41,6 +41,19 @@ func (r *recovery) settle() error {
 	return r.log.place.chain()[0].Sync()
 }
 
+// loadStart reads where the first segment begins, and proves it where nobody else is known to remember: the sync that
+// should have may have failed, and a log start that was shown must not fall.
+func (r *recovery) loadStart(known int64) error {
+	l := r.log
+	if err := l.loadStart(); err != nil || l.firstBase <= known {
+		return err
+	}
+	if err := l.writeStart(l.firstBase); err != nil {
+		return err
+	}
+	return l.announce()
+}
+
 // tail is the part of a segment, from a position on, that no sync is known to have proved.
 type tail struct {
 	seg  *segment

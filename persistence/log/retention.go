@@ -59,6 +59,12 @@ func (l *Log) DeleteOld(r Retention, now time.Time) (segments int, err error) {
 	return n, nil
 }
 
+// HasOld says whether DeleteOld would remove anything.
+func (l *Log) HasOld(r Retention, now time.Time) (bool, error) {
+	n, err := l.old(r, now)
+	return n > 0, err
+}
+
 // old is how many segments, from the first on, may go.
 func (l *Log) old(r Retention, now time.Time) (int, error) {
 	bytes := l.Bytes()

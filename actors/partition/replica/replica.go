@@ -69,9 +69,6 @@ func (r *Replica) HighWatermark() int64 { return r.high }
 // SyncedEnd is how far the log is synced here, whatever the topic's rule is.
 func (r *Replica) SyncedEnd() int64 { return r.synced }
 
-// Granted is how far the log may have been acknowledged, by this instance or before it opened the log.
-func (r *Replica) Granted() int64 { return max(r.found, r.durable) }
-
 // Admit says whether an append may be tried: OK, NotLeaderOrFollower, or NotEnoughReplicas where acks asks for all of
 // too few (S26, S28).
 func (r *Replica) Admit(acks int16) message.Code {
