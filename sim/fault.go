@@ -58,7 +58,7 @@ const (
 
 	Rot         FaultKind = "rot"         // of what is cold: a clean shutdown comes before it
 	Garbled     FaultKind = "garbled"     // a sector of what is cold is noise
-	Misdirected FaultKind = "misdirected" // a sector of what is cold has what was meant for another place of the file; not drawn: see testdata/open
+	Misdirected FaultKind = "misdirected" // a sector of what is cold has what was meant for another place of the file
 	Backup      FaultKind = "backup"      // in the end the disk is as it was then
 )
 
@@ -95,7 +95,7 @@ var mixes = [][]FaultKind{
 	{Cut, Pause, Slow},
 	{Power, Cut, Slow},
 	{Power, Power, Cut, Hung, Slow},
-	{Rot, Garbled, Power},
+	{Rot, Garbled, Misdirected, Power},
 	{ReadError, Power, Restart},
 	{Backup, Power, Kill, Restart},
 }

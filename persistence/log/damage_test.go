@@ -155,3 +155,43 @@ func TestRedoGoesRoundAMissingSegment(t *testing.T) {
 		t.Errorf("%d batches, end %d", len(contents(t, l)), l.End())
 	}
 }
+
+// A misdirected write leaves copies of whole batches in other places. They do not make the log go on where they were meant to
+// be: only what they lie upon is lost.
+func TestCopiesInOtherPlacesAreNoPartOfTheLog(t *testing.T) {
+	for _, c := range []struct{ to, from, batches int64 }{{5, 12, 1}, {5, 12, 3}, {12, 5, 3}, {5, 6, 4}} {
+		fs := vfs.Memory(vfs.MemoryOptions{})
+		l, _ := mustOpen(t, Options{FS: fs})
+		want := mustAppend(t, l, 20, 1)
+		f, _ := l.last().log.open()
+		size := int64(len(want[0]))
+		garble(t, f, 3*size, 1) // what comes before the copies has to be found first
+		copied := make([]byte, c.batches*size)
+		if _, err := f.ReadAt(copied, c.from*size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(copied, c.to*size); err != nil {
+			t.Fatal(err)
+		}
+		left := append(want[:3:3], want[4:c.to]...)
+		left = append(left, want[c.to+c.batches:]...)
+		l, _ = mustOpen(t, Options{FS: fs, RecoveryPoint: 20})
+		if got := contents(t, l); !equal(got, left) {
+			t.Errorf("%+v: %d batches of %d are left", c, len(got), len(left))
+		}
+	}
+}
+
+func garble(t *testing.T, f vfs.File, at int64, bytes int) {
+	t.Helper()
+	b := make([]byte, bytes)
+	if _, err := f.ReadAt(b, at+30); err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		b[i] ^= 0xff
+	}
+	if _, err := f.WriteAt(b, at+30); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -292,7 +292,7 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	l := r.log
 	for {
 		b, err := w.checked()
-		if err == nil && (b.LeaderEpoch() > w.epoch || b.BaseOffset() > w.next) {
+		if err == nil && (b.LeaderEpoch() > max(w.epoch, r.epochs.last()) || b.BaseOffset() > w.next) {
 			b, err = r.doubt(w, b)
 		}
 		if bad, ok := err.(flaw); ok {
@@ -321,15 +321,20 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 
 // doubt looks, where the epoch rises or the offset leaps below the recovery point, at the next batch: the epoch is the one
 // field that neither checksum nor order protects, nor do they the offset where there may be gaps, and a rotten one would
-// make all that follows look old.
+// make all that follows look old. If the batch behind the next has risen as well it is the next that is wrong.
 func (r *recovery) doubt(w *walker, b record.Batch) (record.Batch, error) {
 	epoch, base, behind := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
 	if w.next < r.point {
-		next, err := w.peek(w.at + int64(b.Size()))
+		at := w.at + int64(b.Size())
+		next, err := w.peek(at)
 		switch {
 		case err != nil || next.Magic() != 2:
 		case next.BaseOffset() == behind && next.LeaderEpoch() < epoch:
-			return nil, flaw(fmt.Sprintf("leader epoch %d, but the next batch has %d", epoch, next.LeaderEpoch()))
+			lower, after := next.LeaderEpoch(), next.NextOffset()
+			third, err := w.peek(at + int64(next.Size()))
+			if err != nil || third.Magic() != 2 || third.BaseOffset() != after || third.LeaderEpoch() < epoch {
+				return nil, flaw(fmt.Sprintf("leader epoch %d, but the next batch has %d", epoch, lower))
+			}
 		case base > w.next && next.BaseOffset() > w.next && next.BaseOffset() < behind:
 			return nil, flaw(fmt.Sprintf("offset %d, but the next batch has %d", base, next.BaseOffset()))
 		}

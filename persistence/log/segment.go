@@ -192,10 +192,11 @@ func (p *part) take(w *walker, next func(*walker) (record.Batch, error)) (record
 	return b, nil, err
 }
 
-// knownAt is the damage that is known to hold the walker's position.
+// knownAt is the damage that is known to hold the walker's position, or the offset that is due there. It may hold bytes and no
+// offset: what is left of a copy.
 func (p *part) knownAt(w *walker) *message.Damaged {
 	for i := range p.damaged {
-		if d := &p.damaged[i]; d.From <= w.at && w.next < d.Next {
+		if d := &p.damaged[i]; d.From <= w.at && (w.at < d.To || w.next < d.Next) {
 			return d
 		}
 	}

@@ -159,11 +159,12 @@ func (v *view) seek(p *part, offset int64) (walker, record.Batch, error) {
 }
 
 // trySeek hops by the headers. If they lead to something bad, the length or offset of a batch before may have led
-// there: the checksums decide.
+// there: the checksums decide. So they do if they lead into the midst of a batch, as few readers do: it may only claim to
+// reach that far.
 func (v *view) trySeek(p *part, offset int64) (walker, record.Batch, error) {
 	i := p.find.at(offset)
 	w, b, err := p.seekFrom(i, offset, v.shape.rules, p.reach(i, offset), (*walker).header)
-	if _, damaged := err.(*message.Damaged); damaged {
+	if _, damaged := err.(*message.Damaged); damaged || err == nil && b.BaseOffset() < offset {
 		return p.seekFrom(i, offset, v.shape.rules, blockBytes, (*walker).checked)
 	}
 	return w, b, err
@@ -181,6 +182,8 @@ func (p *part) seekFrom(i int, offset int64, r rules, block int64, next func(*wa
 			return w, nil, err
 		case d != nil && d.Next > offset:
 			return w, nil, d
+		case d != nil:
+			next = (*walker).checked // headers alone may lead on into what is a copy
 		case d == nil && b.LastOffset() >= offset:
 			return w, b, nil
 		case d == nil:
