@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/journal"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 	"github.com/troupe-broker/troupe/sim/check"
@@ -125,11 +126,27 @@ func (n *nemesis) mayDamage(path string, bytes []byte, from, to int) bool {
 		return parts[3] != "start" // how far records are deleted is nowhere else once the journal has moved on
 	}
 	first, next := batchesAt(bytes, from, to)
-	if first < 0 {
+	if first < 0 || next > n.proven(p) {
 		return false
 	}
 	n.trial.history.Damaged(p, first, next)
 	return true
+}
+
+// proven is how far the disk will know a partition's log to be whole when the node starts: above that nobody can tell damage from
+// what a loss of power has torn. Not everything is below it even after a clean shutdown, whose last start may have been behind a
+// crash with the log not opened since.
+func (n *nemesis) proven(p *check.Partition) int64 {
+	known, err := journal.LoadCheckpoint(n.trial.node.Disk, "journal.checkpoint")
+	if err != nil {
+		return 0
+	}
+	for _, point := range known.Points {
+		if point.Partition == (message.PartitionID{Topic: p.Topic.ID, Index: p.Index}) {
+			return point.Synced
+		}
+	}
+	return 0
 }
 
 // partition finds what lies in topics/<topic>/<index>; nil if no client knows its id.
