@@ -240,6 +240,7 @@ func (n *nemesis) breakDisk(f Fault) {
 func (n *nemesis) end() {
 	n.over, n.armed, n.rotten = true, nil, nil
 	n.calm()
+	n.trial.Net.Hurry()
 	m := n.trial.node
 	m.Slow(n.trial.scenario.Disk.Slow)
 	m.Resume()

@@ -122,6 +122,9 @@ func (n *Network) Dial(client string, node message.NodeID, h Handler) *Conn {
 	return c
 }
 
+// Hurry lets no connection that is made from now on be a slow one.
+func (n *Network) Hurry() { n.opts.SlowReader = 0 }
+
 func (n *Network) stream(client string) *rand.Rand {
 	return stage.Stream(n.seed, "connection of "+client+" at "+n.time.Now().String())
 }

@@ -140,6 +140,7 @@ func (a *Audit) step() {
 		return
 	}
 	l := a.logs[a.at]
+	a.Waiting = fmt.Sprintf("%s was read up to %d of %d", l.of, l.next, l.high)
 	switch {
 	case l.start < 0:
 		a.bound(l, -2, &l.start)
