@@ -160,9 +160,20 @@ func (l *loaded) readEntries(first int64) error {
 		err = fmt.Errorf("entry %d is missing, the log ends at %d", next, l.log.End())
 	}
 	if err != nil {
-		return fmt.Errorf("read the metadata log: %w: restore %s from a copy", err, logDir)
+		return fmt.Errorf("read the metadata log: %w: restore %s from a copy", err, l.fileOf(next))
 	}
 	return nil
+}
+
+// fileOf is the file that should hold an entry.
+func (l *loaded) fileOf(index int64) string {
+	segments, err := l.log.Segments()
+	for _, s := range segments {
+		if err == nil && s.Base <= index && index < s.Next {
+			return s.File
+		}
+	}
+	return logDir
 }
 
 // loaded takes the files over. Raft begins once it is certain that the log is on disk.

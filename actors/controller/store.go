@@ -206,10 +206,11 @@ func (s *store) commit(c stage.Context, m *message.Commit) {
 }
 
 // encodeEntries makes one batch: offsets are indexes, the leader epoch is the term, a record's value is the entry's type
-// and then its data.
+// and then its data. The base sequence is the term once more, where the batch's checksum covers it.
 func encodeEntries(entries []*raftpb.Entry, now time.Time) (record.Batch, error) {
 	b := record.NewBuilder(int64(entries[0].GetIndex()))
 	b.LeaderEpoch = int32(entries[0].GetTerm())
+	b.BaseSequence = b.LeaderEpoch
 	for _, e := range entries {
 		b.Add(now.UnixMilli(), nil, append([]byte{byte(e.GetType())}, e.GetData()...))
 	}
@@ -220,6 +221,9 @@ func encodeEntries(entries []*raftpb.Entry, now time.Time) (record.Batch, error)
 const entryMax = 1 << 30
 
 func decodeEntries(b record.Batch) ([]*raftpb.Entry, error) {
+	if b.BaseSequence() != b.LeaderEpoch() {
+		return nil, fmt.Errorf("the entry at %d says that it is of term %d, and was written in term %d", b.BaseOffset(), b.LeaderEpoch(), b.BaseSequence())
+	}
 	entries := make([]*raftpb.Entry, 0, b.Count())
 	for r, err := range record.All(b, entryMax) {
 		switch {

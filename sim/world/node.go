@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -285,5 +286,8 @@ func (n *Node) Shutdown(patience time.Duration) error {
 	s := n.Stage
 	n.Rest(patience, func(err error) { result, down = err, true })
 	n.world.RunUntil(func() bool { return down || n.Stage != s }, 2*patience, n.world.Time.Steps()+1_000_000)
+	if !down {
+		return errors.New("the shutdown did not come to an end")
+	}
 	return result
 }
