@@ -1,0 +1,30 @@
+package message
+
+// Pull asks a partition's leader, in the name of the follower that sends it, for what comes behind End. It also says how far
+// that follower is, which is its acknowledgement: only Synced counts under durability=fsync.
+//
+// The leader parks a pull that has nothing to bring. A follower's next pull takes the parked one's place, which is then
+// answered empty: so a synced end is told also while nothing new comes.
+type Pull struct {
+	LeaderEpoch int32 // of the term that the follower follows
+	LastEpoch   int32 // leader epoch of the batch in front of End; -1: the log is empty
+	End         int64 // the follower's log ends here
+	Synced      int64 // and is durable up to here
+	LogStart    int64 // and starts here
+	BytesMax    int32 // of batches in the answer, but at least one batch
+}
+
+// Pulled answers Pull.
+type Pulled struct {
+	// Code is OK, NotLeaderOrFollower, FencedLeaderEpoch, UnknownLeaderEpoch, ReplicaNotAvailable (the asker keeps no copy),
+	// OffsetOutOfRange (it ends below LogStart: begin again there), or KafkaStorageError.
+	Code          Code
+	LeaderEpoch   int32
+	HighWatermark int64
+	LogStart      int64
+	// DivergingEpoch is not -1 where the follower's log is not a prefix of the leader's: the largest epoch that both have, and the
+	// offset at which it ends for the leader. The follower cuts its log to the smaller of that and its own end of that epoch (KIP-101, KIP-595).
+	DivergingEpoch int32
+	DivergingEnd   int64
+	Batches        []byte // whole batches, offsets and epochs set
+}
