@@ -179,6 +179,7 @@ type input struct {
 	due    time.Time // when the read deadline strikes
 
 	charged int // bytes of the frame that is being read, to the budget
+	trusted int // bytes of the largest frame that came whole
 }
 
 // inputBuffer is how much is read ahead, in bytes: many small requests at a time.
@@ -275,12 +276,16 @@ func (in *input) charge(arrived int) {
 	}
 }
 
-// trust is how much memory a frame gets on its word, in bytes; more only as more arrives.
-const trust = 2 << 20
+// A frame gets so much memory on its word, in bytes: at least the first, and as much as a frame had that the client has sent whole,
+// at most the second. It gets more only as more arrives, which costs a copy.
+const (
+	trust     = 2 << 20
+	trustMost = 16 << 20
+)
 
 // body reads the rest of a frame into memory of its own.
 func (in *input) body(size int) ([]byte, error) {
-	b := lend(min(size, trust))
+	b := lend(min(size, max(trust, in.trusted)))
 	n := min(size, len(in.buffer))
 	b = append(b, in.buffer[:n]...)
 	if in.buffer = in.buffer[n:]; len(b) == size {
@@ -303,6 +308,7 @@ func (in *input) body(size int) ([]byte, error) {
 			return nil, fmt.Errorf("in the middle of a request of %d bytes: %w", size, err)
 		}
 	}
+	in.trusted = max(in.trusted, min(size, trustMost))
 	return b, nil
 }
 
