@@ -38,9 +38,11 @@ type cell struct {
 	pruneAt  int         // how many debts make it worth a look for expired ones
 	armed    int64       // when the alarm comes; 0: it is not set
 	watchers []watcher
-	failures []int64       // ticks
-	delay    time.Duration // before it starts again
-	failed   error         // why it stays down
+	abroad   atomic.Bool       // it may have something to do with other nodes' actors
+	watches  []message.Address // other nodes' actors whose end it wants to know
+	failures []int64           // ticks
+	delay    time.Duration     // before it starts again
+	failed   error             // why it stays down
 	ended    bool
 
 	random *rand.Rand
@@ -157,6 +159,12 @@ func (c *cell) handle(e *envelope) {
 		c.due(e)
 	case kindWatch:
 		c.watched(e)
+	case kindForeign:
+		c.answered(e)
+	case kindGone:
+		c.gone(e)
+	case kindPeerDown:
+		c.peerDown(message.NodeID(e.number))
 	case kindStop:
 		c.invoker.InvokeSystemMessage(&actor.Stop{})
 	}
@@ -189,16 +197,21 @@ func (c *cell) owe(e *envelope) uint64 {
 // prune forgets requests that nobody waits for any more: not every actor answers every request.
 func (c *cell) prune() {
 	now := c.house.driver.ticks()
-	var expired []uint64
+	c.acquit(func(d *debt) bool { return d.until < now })
+	c.pruneAt = 2 * c.debts.live
+}
+
+// acquit forgets the debts of which that is true.
+func (c *cell) acquit(of func(d *debt) bool) {
+	var settled []uint64
 	c.debts.each(func(id uint64, d *debt) {
-		if d.until < now {
-			expired = append(expired, id)
+		if of(d) {
+			settled = append(settled, id)
 		}
 	})
-	for _, id := range expired {
+	for _, id := range settled {
 		c.debts.remove(id)
 	}
-	c.pruneAt = 2 * c.debts.live
 }
 
 // await notes that something is to come, and sets the alarm if it has an end.
@@ -292,6 +305,8 @@ func callback(e *envelope) func() {
 func (c *cell) down(to *message.Address, number uint64) {
 	if asker := c.house.find(*to); asker != nil {
 		asker.post(&envelope{kind: kindAnswer, msg: &Down{To: c.self}, from: &c.self, number: number}, c)
+	} else if c.house.abroad(*to) {
+		c.write(Letter{To: *to, Kind: LetterDown, Request: number})
 	}
 }
 
@@ -302,6 +317,8 @@ func (c *cell) tell(w watcher) {
 	}
 	if to := c.house.find(*w.from); to != nil {
 		to.post(&envelope{kind: kindSend, msg: &Gone{Address: c.self, Failed: c.failed}, from: &c.self}, c)
+	} else if c.house.abroad(*w.from) {
+		c.write(Letter{To: *w.from, Kind: LetterGone})
 	}
 }
 

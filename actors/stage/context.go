@@ -27,6 +27,8 @@ func (c *cell) Fail(err error)                                  { panic(&failure
 func (c *cell) Send(to message.Address, msg any) {
 	if target := c.house.find(to); target != nil {
 		target.post(&envelope{kind: kindSend, msg: msg, from: &c.self}, c)
+	} else {
+		c.house.sendAbroad(c.self, to, msg)
 	}
 }
 
@@ -40,6 +42,8 @@ func (c *cell) Answer(to Caller, msg any) {
 	}
 	if target := c.house.find(to.Address); target != nil {
 		target.post(&envelope{kind: kindAnswer, msg: msg, from: &c.self, number: uint64(to.Request)}, c)
+	} else if c.house.abroad(to.Address) {
+		c.write(Letter{To: to.Address, Kind: LetterAnswer, Request: uint64(to.Request), Word: crossing(msg, to.Address)})
 	}
 }
 
@@ -48,6 +52,8 @@ func (c *cell) Ask(to message.Address, msg any, patience time.Duration) RequestI
 	id := c.await(wait{at: until, to: to})
 	if target := c.house.find(to); target != nil {
 		target.post(&envelope{kind: kindSend, msg: msg, from: &c.self, number: id, until: until}, c)
+	} else if c.house.abroad(to) {
+		c.write(Letter{To: to, Kind: LetterWord, Request: id, Word: crossing(msg, to)})
 	} else {
 		c.post(&envelope{kind: kindAnswer, msg: &Down{To: to}, number: id}, c)
 	}
@@ -78,12 +84,18 @@ func (c *cell) Rand() *rand.Rand {
 func (c *cell) Stop(at message.Address) {
 	if target := c.house.find(at); target != nil {
 		target.post(&envelope{kind: kindStop}, c)
+	} else {
+		c.house.own(at, "stop")
 	}
 }
 
 func (c *cell) Watch(at message.Address) {
 	if target := c.house.find(at); target != nil {
 		target.post(&envelope{kind: kindWatch, from: &c.self}, c)
+		return
+	}
+	if c.house.abroad(at) {
+		c.watchAbroad(at)
 		return
 	}
 	c.post(&envelope{kind: kindSend, msg: &Gone{Address: at}}, c)

@@ -73,12 +73,17 @@ func (h *house) Now() time.Time { return h.driver.now() }
 func (h *house) Send(to message.Address, msg any) {
 	if c := h.find(to); c != nil {
 		c.post(&envelope{kind: kindSend, msg: msg}, nil)
+	} else {
+		h.sendAbroad(h.outsideAddress(), to, msg)
 	}
 }
 
 // Deliver is part of Stage.
 func (h *house) Deliver(to message.Address, msg any) {
-	if c := h.find(to); c != nil && c.mailbox.push(&envelope{kind: kindSend, msg: msg}) {
+	c := h.find(to)
+	if c == nil {
+		h.sendAbroad(h.outsideAddress(), to, msg)
+	} else if c.mailbox.push(&envelope{kind: kindSend, msg: msg}) {
 		h.driver.visit(c)
 	}
 }
@@ -97,14 +102,21 @@ func (h *house) Published(by message.Address) any {
 func (h *house) Stop(at message.Address) {
 	if c := h.find(at); c != nil {
 		c.post(&envelope{kind: kindStop}, nil)
+	} else {
+		h.own(at, "stop")
+	}
+}
+
+// own panics where an address is another node's: what happens there is decided there.
+func (h *house) own(at message.Address, what string) {
+	if at.Node != h.Options.Node || at.IsZero() {
+		panic("stage: node " + h.name() + " was told to " + what + " " + at.String())
 	}
 }
 
 // Spawn is part of Stage.
 func (h *house) Spawn(at message.Address, new func() Actor) bool {
-	if at.Node != h.Options.Node || at.IsZero() {
-		panic("stage: node " + h.name() + " was told to spawn " + at.String())
-	}
+	h.own(at, "spawn")
 	c := &cell{house: h, self: at, mark: mark(at), make: new, born: h.born.Add(1)}
 	c.last = c.born << 32 // so that no answer to an earlier actor at this address is taken for one to this
 	if h.closing.Load() || h.dead || !h.cells.add(c) {

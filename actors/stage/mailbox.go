@@ -20,13 +20,16 @@ type envelope struct {
 type kind uint8
 
 const (
-	kindSend   kind = iota // a message; number is set if it asks for an answer
-	kindAnswer             // what comes back to the receiver's request or offload
-	kindBroken             // the receiver's offload panicked with msg
-	kindAlarm              // the receiver's earliest deadline has come
-	kindDue                // the receiver's wait is over: a timer or a deadline
-	kindStop               // end when everything before this is handled
-	kindWatch              // tell from, or call msg, when the receiver ends
+	kindSend     kind = iota // a message; number is set if it asks for an answer
+	kindAnswer               // what comes back to the receiver's request or offload
+	kindBroken               // the receiver's offload panicked with msg
+	kindAlarm                // the receiver's earliest deadline has come
+	kindDue                  // the receiver's wait is over: a timer or a deadline
+	kindStop                 // end when everything before this is handled
+	kindWatch                // tell from, or call msg, when the receiver ends
+	kindForeign              // what comes back to the receiver's request from another node
+	kindGone                 // from, an actor of another node that the receiver watches, has ended
+	kindPeerDown             // the node with this number is not reached any more
 )
 
 // mailbox is an unbounded queue with many writers and one reader, and at the same time the word on whether its reader is

@@ -13,6 +13,9 @@ import (
 type Options struct {
 	// Node is this node's number; it is in the address of every actor of the stage.
 	Node message.NodeID
+	// Post takes letters to other nodes; nil: there are none. A message to another node is then dropped, and a request to it
+	// answered with Down at once.
+	Post Post
 	// FS are the files of the node's data directory.
 	FS vfs.FS
 	// Log gets failures and unhandled messages; nil discards.

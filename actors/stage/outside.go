@@ -25,6 +25,9 @@ func (h *house) outsideAddress() message.Address {
 
 // Ask is part of Stage.
 func (h *house) Ask(to message.Address, msg any, patience time.Duration, then func(answer any)) {
+	if h.abroad(to) {
+		crossing(msg, to) // else the panic would be everybody's who asks from outside
+	}
 	ask := &outsideAsk{to: to, msg: msg, patience: patience, then: then}
 	at := h.outsideAddress()
 	c := h.find(at)

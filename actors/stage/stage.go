@@ -40,7 +40,7 @@ type (
 	// Gone tells a watcher that an actor has stopped, or failed too often and stays down. The address is then free again.
 	Gone struct {
 		Address message.Address
-		Failed  error // nil: it was stopped
+		Failed  error // nil: it was stopped, or it lived on another node that does not say why
 	}
 )
 
