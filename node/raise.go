@@ -14,13 +14,18 @@ type Parts struct {
 	Config   *Config
 	Spans    message.Spans // of traced requests; nil: nobody traces
 	Parallel int           // files that are synced at a time; 0 is the disk's default, simulation wants 1
+	// Voters found a new metadata quorum, the same everywhere; nil: this node alone.
+	Voters []message.NodeID
 }
 
 // Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
 // The real node and the simulator both call it, and nobody else spawns these.
 func Raise(s stage.Stage, p Parts) {
 	l := p.Config.Layers()
-	n := s.Node()
+	n, voters := s.Node(), p.Voters
+	if voters == nil {
+		voters = []message.NodeID{n}
+	}
 	s.Spawn(message.DiskAt(n), disk.New(disk.Options{
 		FileBytes: l.Number("journal.file.bytes"),
 		Files:     int(l.Number("journal.files")),
@@ -29,7 +34,7 @@ func Raise(s stage.Stage, p Parts) {
 	}))
 	s.Spawn(message.ControllerAt(n), func() stage.Actor {
 		return controller.New(controller.Options{
-			Voters:        []message.NodeID{n},
+			Voters:        voters,
 			Static:        p.Config.Values,
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
 		})
