@@ -1,12 +1,26 @@
 package message
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 )
 
+// A word between nodes is its tag and then its fields in the order of the struct, in msgpack, one after the other. Record
+// batches and raft's messages stand behind the last field as they are, up to the end.
+//
+//	byte 0   1 ...                               ... end
+//	┌──────┬────────────────────────────────────┬──────────────────────────────────┐
+//	│ tag  │ int, bool, nil | str, bin 16 (ids), │ raw bytes                        │
+//	│      │ nil | array n, n times its fields  │ (Raft.Message, Pulled.Batches)   │
+//	└──────┴────────────────────────────────────┴──────────────────────────────────┘
+//
+// Fields have no names and no number of their own: a word that is to carry something else gets another tag.
+
 // Word is a message that may cross between nodes. Every other message stays on the node where it was made.
-type Word interface{ word() tag }
+type Word interface {
+	word() tag
+	spell(s *scribe) // names the fields in their order
+}
 
 // tag is a word's number on the wire. It never changes its meaning.
 type tag uint8
@@ -74,6 +88,10 @@ const (
 	Bulk                // record batches and raft's snapshots
 )
 
+// bulkMin is how long a message of raft's is that goes with the bulk, in bytes: snapshots, and entries that are as big. Raft
+// bears words that overtake each other.
+const bulkMin = 32 << 10
+
 // LaneOf says which way a word takes.
 func LaneOf(w Word) Lane {
 	switch w := w.(type) {
@@ -81,16 +99,70 @@ func LaneOf(w Word) Lane {
 		if len(w.Batches) > 0 {
 			return Bulk
 		}
+	case *Raft:
+		if len(w.Message) >= bulkMin {
+			return Bulk
+		}
 	}
 	return Control
 }
 
-// AppendWord appends a word's bytes to b.
-func AppendWord(b []byte, w Word) ([]byte, error) {
-	return b, fmt.Errorf("message: no encoding for %T", w)
+// words makes an empty word for each tag.
+var words = [...]func() Word{
+	wordRaft:                func() Word { return new(Raft) },
+	wordPull:                func() Word { return new(Pull) },
+	wordPulled:              func() Word { return new(Pulled) },
+	wordBrokerHeartbeat:     func() Word { return new(BrokerHeartbeat) },
+	wordBrokerAlive:         func() Word { return new(BrokerAlive) },
+	wordAlterPartition:      func() Word { return new(AlterPartition) },
+	wordPartitionsAltered:   func() Word { return new(PartitionsAltered) },
+	wordCreateTopics:        func() Word { return new(CreateTopics) },
+	wordTopicsCreated:       func() Word { return new(TopicsCreated) },
+	wordDeleteTopics:        func() Word { return new(DeleteTopics) },
+	wordTopicsDeleted:       func() Word { return new(TopicsDeleted) },
+	wordCreatePartitions:    func() Word { return new(CreatePartitions) },
+	wordAlterConfigs:        func() Word { return new(AlterConfigs) },
+	wordElectLeaders:        func() Word { return new(ElectLeaders) },
+	wordLeadersElected:      func() Word { return new(LeadersElected) },
+	wordUpdateFeatures:      func() Word { return new(UpdateFeatures) },
+	wordAllocateProducerIDs: func() Word { return new(AllocateProducerIDs) },
+	wordProducerIDs:         func() Word { return new(ProducerIDs) },
+	wordRegisterBroker:      func() Word { return new(RegisterBroker) },
+	wordBrokerRegistered:    func() Word { return new(BrokerRegistered) },
+	wordDescribeQuorum:      func() Word { return new(DescribeQuorum) },
+	wordQuorumDescribed:     func() Word { return new(QuorumDescribed) },
+	wordReassignPartitions:  func() Word { return new(ReassignPartitions) },
+	wordUnregisterBroker:    func() Word { return new(UnregisterBroker) },
+	wordResults:             func() Word { return new(Results) },
 }
 
-// DecodeWord reads one word. It belongs to the caller, and record bytes within it are a part of b.
+// AppendWord appends a word's bytes to b. It fails only for nil.
+func AppendWord(b []byte, w Word) ([]byte, error) {
+	if w == nil {
+		return b, errNoWord
+	}
+	s := new(scribe)
+	s.write(append(slices.Grow(b, headerRoom), byte(w.word())), w)
+	if s.err != nil {
+		return b, fmt.Errorf("message: a %T cannot be written: %w", w, s.err)
+	}
+	return s.out, nil
+}
+
+// DecodeWord reads one word from b, which is to be the whole word and nothing else. The word belongs to the caller; its record
+// bytes, or those of raft, are a part of b. What is not a word that this program knows is refused with a sentence.
 func DecodeWord(b []byte) (Word, error) {
-	return nil, errors.New("message: no decoding")
+	if len(b) == 0 {
+		return nil, errNoWord
+	}
+	if int(b[0]) >= len(words) || words[b[0]] == nil {
+		return nil, fmt.Errorf("message: %d is the tag of no word that this program knows: start the newer program everywhere", b[0])
+	}
+	w := words[b[0]]()
+	s := new(scribe)
+	s.read(b[1:], w)
+	if s.err != nil {
+		return nil, fmt.Errorf("message: a %T cannot be read: %w", w, s.err)
+	}
+	return w, nil
 }

@@ -159,7 +159,7 @@ var (
 // init files the rows of the tables, which are static data, by scope and name.
 func init() {
 	enter(OfTopic, topicSettings, topicOwn)
-	enter(OfBroker, brokerNode, brokerNetwork, brokerLog, brokerReplication, brokerMetadata, brokerGroups, brokerTransactions,
+	enter(OfBroker, brokerNode, brokerNetwork, brokerMesh, brokerLog, brokerReplication, brokerMetadata, brokerGroups, brokerTransactions,
 		brokerSecurity, brokerRest, brokerOwn)
 	enter(OfGroup, groupSettings)
 	enter(OfMetrics, metricsSettings)

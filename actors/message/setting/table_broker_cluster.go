@@ -50,8 +50,8 @@ var brokerReplication = []Setting{
 
 // brokerMetadata is the controller's.
 var brokerMetadata = []Setting{
-	{Name: "controller.quorum.voters", Type: List, Default: "", Idle: true,
-		Sentence: "Kafka's controllers, by number and address."},
+	{Name: "controller.quorum.voters", Type: List, Default: "",
+		Sentence: "The nodes that found the cluster together and vote on its metadata, ID@HOST:PORT with the address in their cluster.listen, separated by commas, the same on all. Heeded where cluster.listen is set."},
 	{Name: "controller.quorum.bootstrap.servers", Type: List, Default: "", Idle: true,
 		Sentence: "Where Kafka's controllers are found."},
 	{Name: "controller.quorum.election.timeout.ms", Type: Int, Default: "1000", Min: 1, MinSet: true, Idle: true,

@@ -1,0 +1,15 @@
+package setting
+
+// brokerMesh is how a node meets the others of its cluster.
+var brokerMesh = []Setting{
+	{Name: "cluster.listen", Type: String, Default: "", Ours: true,
+		Sentence: "Where the node listens for other nodes, HOST:PORT, as in 127.0.0.1:6222; empty: it is alone."},
+	{Name: "cluster.advertise", Type: String, Default: "", Ours: true,
+		Sentence: "What other nodes are told to connect to, HOST:PORT; empty is the address in cluster.listen."},
+	{Name: "cluster.join", Type: List, Default: "", Ours: true,
+		Sentence: "Where nodes of the cluster listen for others, HOST:PORT with or without nats:// in front, separated by commas; one that answers is enough."},
+	{Name: "cluster.secret", Type: Password, Default: "", Ours: true,
+		Sentence: "What nodes prove to each other that they are of this cluster, the same on all. Without it the file cluster.secret in the data directory is read. Nodes that listen on a loopback address may do without."},
+	{Name: "bootstrap.expect", Type: Int, Default: "0", Min: 0, MinSet: true, Max: 5, MaxSet: true, Ours: true,
+		Sentence: "How many new nodes found the cluster together: none begins before so many have met. 0: a new node that joins nobody founds a cluster of its own."},
+}
