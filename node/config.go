@@ -20,6 +20,7 @@ type Config struct {
 	Listeners []Listener
 	HTTP      string // address of metrics and health; empty: none
 	Profile   bool   // serve /debug/pprof there
+	Cluster   Cluster
 	// Notes are what the operator should know of what was given and is not heeded, a sentence each.
 	Notes []string
 }
@@ -45,7 +46,10 @@ func NewConfig(given map[string]string) (*Config, error) {
 	if err := c.takeDirectory(l); err != nil {
 		return nil, err
 	}
-	return c, c.takeListeners(l)
+	if err := c.takeListeners(l); err != nil {
+		return nil, err
+	}
+	return c, c.takeCluster(l)
 }
 
 // admit keeps what the table knows and passes its check, notes what is Kafka's alone, and refuses the rest.

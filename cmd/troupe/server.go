@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,9 @@ type server struct {
 	listen  string
 	http    string
 	id      int32
+	cluster string
+	join    []string
+	expect  int32
 }
 
 func newServer() *cobra.Command {
@@ -33,7 +37,8 @@ A broker that cannot make anything durable any more ends by itself, with exit co
 		Example: `  troupe server
   troupe server --data /var/lib/troupe --listeners PLAINTEXT://:9092 --set num.partitions=3
   troupe server --config server.properties
-  TROUPE_LOG_RETENTION_MS=3600000 troupe server`,
+  TROUPE_LOG_RETENTION_MS=3600000 troupe server
+  troupe server --node-id 2 --data two --listeners PLAINTEXT://:9093 --http :9645 --cluster 127.0.0.1:6223 --join 127.0.0.1:6222`,
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
 	}
 	f := c.Flags()
@@ -43,6 +48,9 @@ A broker that cannot make anything durable any more ends by itself, with exit co
 	f.StringVar(&s.listen, "listeners", "", "where to listen for Kafka clients, `NAME://HOST:PORT` (listeners; PLAINTEXT://:9092)")
 	f.StringVar(&s.http, "http", "", "where to listen for metrics and health, `HOST:PORT` (http.listener; :9644)")
 	f.Int32Var(&s.id, "node-id", 0, "the broker's `number` (node.id; 1)")
+	f.StringVar(&s.cluster, "cluster", "", "where to listen for other nodes, `HOST:PORT` (cluster.listen; none: the node is alone)")
+	f.StringSliceVar(&s.join, "join", nil, "where another node of the cluster listens, `HOST:PORT`; may be repeated (cluster.join)")
+	f.Int32Var(&s.expect, "bootstrap-expect", 0, "how many new nodes found the cluster together, a `number` (bootstrap.expect)")
 	return c
 }
 
@@ -69,10 +77,14 @@ func (s *server) run(c *cobra.Command) error {
 func (s *server) config(c *cobra.Command) (*node.Config, error) {
 	s.sources.Env = os.Environ()
 	s.sources.Own = map[string]string{}
-	for flag, setting := range map[string]string{"data": "log.dirs", "listeners": "listeners", "http": "http.listener", "node-id": "node.id"} {
+	for flag, setting := range map[string]string{"data": "log.dirs", "listeners": "listeners", "http": "http.listener", "node-id": "node.id",
+		"cluster": "cluster.listen", "bootstrap-expect": "bootstrap.expect"} {
 		if f := c.Flags().Lookup(flag); f.Changed {
 			s.sources.Own[setting] = f.Value.String()
 		}
+	}
+	if s.join != nil {
+		s.sources.Own["cluster.join"] = strings.Join(s.join, ",")
 	}
 	return node.Load(s.sources)
 }
