@@ -36,8 +36,9 @@ type fetch struct {
 	session   *session.Session
 	minBytes  int
 	maxBytes  int
-	committed bool // read_committed
-	full      bool // every partition is named in the answer, not only those with news
+	committed bool   // read_committed
+	full      bool   // every partition is named in the answer, not only those with news
+	rack      string // of the client, where it may be sent to a replica there (KIP-392)
 	wait      time.Duration
 	traced    func(at time.Time)
 
@@ -116,7 +117,7 @@ func (f *fetch) woken(c stage.Context, p *session.Partition) {
 
 // listen has the fetch told of news of a partition.
 func (f *fetch) listen(c stage.Context, p *session.Partition) {
-	if p.Out.Code == message.OK && !p.Out.Opening {
+	if p.Out.Code == message.OK && !p.Out.Opening && !p.Out.Elsewhere {
 		f.r.conn.ask(c, p, p.Out.Bounds)
 	}
 }
@@ -131,7 +132,7 @@ func (f *fetch) visit(c stage.Context, p *session.Partition) {
 	}
 	p.Out = f.inspect(c, p)
 	f.bytes += p.Out.Slice.Bytes
-	f.urgent = f.urgent || p.Out.Code != message.OK || p.Out.Diverging
+	f.urgent = f.urgent || p.Out.Code != message.OK || p.Out.Diverging || p.Out.Elsewhere
 	if p.Out.Opening {
 		f.opening++
 		f.session.Sleep(p)
@@ -148,7 +149,7 @@ func (f *fetch) inspect(c stage.Context, p *session.Partition) session.Outcome {
 	switch {
 	case at.Code != message.OK:
 		return session.Outcome{Code: at.Code}
-	case at.Leader != f.r.Node():
+	case at.Leader != f.r.Node() && !(at.Follower && f.r.Version >= followerReads):
 		return session.Outcome{Code: fence(p.LeaderEpoch, at.LeaderEpoch, message.NotLeaderOrFollower)}
 	case failed != message.OK:
 		return session.Outcome{Code: failed}
@@ -176,6 +177,7 @@ func (f *fetch) locate(p *session.Partition) {
 		return
 	}
 	p.Place.ID, p.Place.Leader, p.Place.LeaderEpoch = t.At(p.Index), at.Leader, at.LeaderEpoch
+	p.Place.Follower = at.Leader != f.r.Node() && at.IsReplica(f.r.Node()) && f.image.Alive(f.r.Node())
 }
 
 // fence compares the leader epoch that a client believes in with ours (S36); it is otherwise if they agree, or if the
@@ -193,11 +195,14 @@ func fence(theirs, ours int32, otherwise message.Code) message.Code {
 // examine reads a partition's view: epochs, bounds, then batches.
 func (f *fetch) examine(c stage.Context, p *session.Partition, view message.View) session.Outcome {
 	b := view.Bounds()
-	if !b.IsLeader {
+	if !b.IsLeader && !p.Place.Follower {
 		return session.Outcome{Code: fence(p.LeaderEpoch, b.LeaderEpoch, message.NotLeaderOrFollower)}
 	}
 	if code := fence(p.LeaderEpoch, b.LeaderEpoch, message.OK); code != message.OK {
 		return session.Outcome{Code: code}
+	}
+	if p.Place.Follower && p.Offset > b.LogEnd {
+		return session.Outcome{Code: message.OffsetNotAvailable}
 	}
 	if p.LastFetchedEpoch >= 0 {
 		epoch, end := view.EpochEnd(p.LastFetchedEpoch)
@@ -210,6 +215,11 @@ func (f *fetch) examine(c stage.Context, p *session.Partition, view message.View
 	}
 	if p.Offset < b.LogStart || p.Offset > b.LogEnd {
 		return session.Outcome{Code: message.OffsetOutOfRange}
+	}
+	if f.rack != "" && !p.Place.Follower && p.Offset <= b.HighWatermark {
+		if n := f.closer(p.Place.ID); n != message.Nobody {
+			return session.Outcome{Bounds: b, Elsewhere: true, Closer: n}
+		}
 	}
 	return f.read(c, p, view, b)
 }

@@ -122,12 +122,20 @@ func (f *fetch) write(w writer, p *session.Partition, named *leaders) {
 		w.length(-1)
 	}
 	if f.r.Version >= 11 {
-		w.int32(-1)
+		w.int32(int32(preferred(o)))
 	}
 	w.slice(o.Slice)
 	if w.flexible {
 		f.writeTags(w, p, code, named)
 	}
+}
+
+// preferred is the replica that the client is to read from instead (S40).
+func preferred(o *session.Outcome) message.NodeID {
+	if o.Elsewhere {
+		return o.Closer
+	}
+	return message.Nobody
 }
 
 // code is an outcome's error as the version knows it.
@@ -163,7 +171,7 @@ func (f *fetch) leave(c stage.Context) {
 	for _, p := range f.seen {
 		o := &p.Out
 		switch {
-		case o.Code != message.OK || o.Diverging || o.Behind || p.Stale():
+		case o.Code != message.OK || o.Diverging || o.Elsewhere || o.Behind || p.Stale():
 		case o.Slice.Bytes > 0:
 			p.Idle = 0
 			f.session.Served(p)

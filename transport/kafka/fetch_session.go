@@ -45,9 +45,13 @@ func (k *connection) readFetch(c stage.Context, r *Request) (*fetch, message.Cod
 	}
 	if f.full = epoch == sessionBegins || epoch == sessionEnds; f.full {
 		k.replaceSession(c, r, &d, epoch)
-		return f, message.OK
+	} else if code := k.continueSession(c, r, &d, id, epoch); code != message.OK {
+		return f, code
 	}
-	return f, k.continueSession(c, r, &d, id, epoch)
+	if r.Version >= followerReads && k.resolve(r.Image).door.nearest {
+		f.rack = string(d.text())
+	}
+	return f, message.OK
 }
 
 // replaceSession takes a request that names all it wants.
@@ -61,6 +65,9 @@ func (k *connection) replaceSession(c stage.Context, r *Request, d *reader, epoc
 	s.Full()
 	readWants(r, d, s)
 	s.Settle()
+	if r.Version >= 7 {
+		readForgotten(d, s.ByID, func([]byte, message.TopicID, int32) {})
+	}
 	if epoch == sessionBegins {
 		s.ID, s.Epoch = k.opts.Sessions.take(c, s.Len()), 1
 	}
@@ -78,16 +85,21 @@ func (k *connection) continueSession(c stage.Context, r *Request, d *reader, id,
 		return sessionMixesIDs
 	}
 	readWants(r, d, s)
-	for n := d.length(); n > 0; n-- {
-		name, topic := readTopicName(d, s.ByID)
-		for m := d.length(); m > 0; m-- {
-			s.Forget(name, topic, d.int32())
-		}
-		d.tags()
-	}
+	readForgotten(d, s.ByID, s.Forget)
 	s.Advance()
 	k.opts.Sessions.use(c.Now(), s.ID, s.Len())
 	return message.OK
+}
+
+// readForgotten reads which partitions a session shall not have any more.
+func readForgotten(d *reader, byID bool, forget func(name []byte, topic message.TopicID, index int32)) {
+	for n := d.length(); n > 0; n-- {
+		name, topic := readTopicName(d, byID)
+		for m := d.length(); m > 0; m-- {
+			forget(name, topic, d.int32())
+		}
+		d.tags()
+	}
 }
 
 func readTopicName(d *reader, byID bool) (name []byte, id message.TopicID) {

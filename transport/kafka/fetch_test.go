@@ -223,7 +223,7 @@ func TestEpochsFence(t *testing.T) {
 func TestLeadersAreNamedToReaders(t *testing.T) {
 	moved := []message.MetadataRecord{
 		&message.BrokerRecord{Node: 2, Endpoints: []message.Endpoint{{Listener: "PLAINTEXT", Host: "two", Port: 9}}},
-		&message.PartitionRecord{Partition: at("t", 0), Leader: 2, LeaderEpoch: 6, Replicas: []message.NodeID{2, 1}, ISR: []message.NodeID{2}},
+		&message.PartitionRecord{Partition: at("t", 0), Leader: 2, LeaderEpoch: 6, Replicas: []message.NodeID{2}, ISR: []message.NodeID{2}},
 	}
 	h := newHouse(t, cluster(map[string]int{"t": 1}, moved...))
 	r := call(h, fetchOf(500, 1, "t", 0), kmsg.NewPtrFetchResponse(), 16)

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"strings"
+
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
@@ -9,10 +11,12 @@ import (
 type doorSettings struct {
 	fetchBytesMax int
 	autoCreate    bool
+	nearest       bool // consumers are sent to the replica in their rack
 }
 
 func doorSettingsOf(l setting.Layers) doorSettings {
-	return doorSettings{fetchBytesMax: int(l.Number("fetch.max.bytes")), autoCreate: l.Bool("auto.create.topics.enable")}
+	return doorSettings{fetchBytesMax: int(l.Number("fetch.max.bytes")), autoCreate: l.Bool("auto.create.topics.enable"),
+		nearest: strings.HasSuffix(l.Text("replica.selector.class"), "RackAwareReplicaSelector")}
 }
 
 // demandOf is what a topic's settings ask of a batch.

@@ -27,6 +27,7 @@ type Place struct {
 	ID          message.PartitionID
 	Leader      message.NodeID
 	LeaderEpoch int32
+	Follower    bool // this node leads it not, but keeps a copy, and takes part in the cluster
 }
 
 // Outcome is what was found in one partition.
@@ -39,6 +40,8 @@ type Outcome struct {
 	Diverging bool // the client's log went another way: what it shares with ours ends with this epoch, at this offset
 	Epoch     int32
 	End       int64
+	Elsewhere bool // the client is to read from Closer instead (KIP-392)
+	Closer    message.NodeID
 }
 
 // Partition is one partition of a session. What is exported its reader keeps here.
@@ -69,7 +72,7 @@ func (p *Partition) News() bool {
 	if o.Opening {
 		return false
 	}
-	return o.Code != message.OK || o.Slice.Bytes > 0 || o.Diverging ||
+	return o.Code != message.OK || o.Slice.Bytes > 0 || o.Diverging || o.Elsewhere ||
 		o.Bounds.HighWatermark != p.told.highWatermark || o.Bounds.LogStart != p.told.logStart
 }
 
