@@ -12,7 +12,7 @@ var describeCluster = api{key: 60, min: 0, max: 2, shape: "1 1@1+ 1@2+", start: 
 
 func onDescribeCluster(c stage.Context, r *Request, q *kmsg.DescribeClusterRequest) {
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.EndpointType, resp.ClusterID, resp.ControllerID = q.EndpointType, r.Image.Cluster, int32(r.Node())
+	resp.EndpointType, resp.ClusterID, resp.ControllerID = q.EndpointType, r.Image.Cluster, int32(r.controller())
 	resp.ClusterAuthorizedOperations = notAsked
 	if q.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = everythingOnCluster

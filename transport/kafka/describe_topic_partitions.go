@@ -93,13 +93,14 @@ func (p *page) cursor(topic string, partition int32) {
 	p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: topic, Partition: partition}
 }
 
-// partition has no null list: clients follow them blindly (L1).
+// partition has no null list: clients follow them blindly (L1). A leader whom the client cannot reach is none, which is no
+// error here.
 func (p *page) partition(index int32, at *image.Partition) kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	out := kmsg.DescribeTopicPartitionsResponseTopicPartition{Partition: index, LeaderID: int32(at.Leader), LeaderEpoch: at.LeaderEpoch,
 		Replicas: numbers(at.Replicas), ISR: numbers(at.ISR), EligibleLeaderReplicas: numbers(at.ELR), LastKnownELR: numbers(at.LastKnownELR),
-		OfflineReplicas: numbers(p.r.Image.Offline(at.Replicas))}
-	if at.Leader == message.Nobody {
-		out.ErrorCode = int16(message.LeaderNotAvailable)
+		OfflineReplicas: numbers(p.r.offline(at.Replicas))}
+	if p.r.leaderTrouble(at.Leader) != message.OK {
+		out.LeaderID = int32(message.Nobody)
 	}
 	return out
 }

@@ -166,12 +166,25 @@ func describeTopic(r *Request, t *image.Topic) kmsg.MetadataResponseTopic {
 func describePartition(r *Request, p *image.Partition, index int32) kmsg.MetadataResponseTopicPartition {
 	rp := kmsg.NewMetadataResponseTopicPartition()
 	rp.Partition, rp.Leader, rp.LeaderEpoch = index, int32(p.Leader), p.LeaderEpoch
-	rp.Replicas, rp.ISR, rp.OfflineReplicas = numbers(p.Replicas), numbers(p.ISR), numbers(r.Image.Offline(p.Replicas))
+	rp.Replicas, rp.ISR, rp.OfflineReplicas = numbers(p.Replicas), numbers(p.ISR), numbers(r.offline(p.Replicas))
 	rp.ErrorCode = int16(r.leaderTrouble(p.Leader))
 	if rp.ErrorCode != 0 {
 		rp.Leader = -1
 	}
 	return rp
+}
+
+// offline are the replicas of a list that this client cannot reach: they do not take part, or not at its listener.
+func (r *Request) offline(replicas []message.NodeID) (down []message.NodeID) {
+	for _, n := range replicas {
+		b := r.Image.Broker(n)
+		if b == nil || b.Fenced {
+			down = append(down, n)
+		} else if _, _, ok := r.Endpoint(b); !ok {
+			down = append(down, n)
+		}
+	}
+	return down
 }
 
 // leaderTrouble says why a client cannot reach a leader: there is none, or none at this listener (S11).
