@@ -55,4 +55,7 @@ const (
 	ThrottlingQuotaExceeded      Code = 89
 	TopicDeletionDisabled        Code = 73
 	BrokerIDNotRegistered        Code = 102
+	ReassignmentInProgress       Code = 60
+	IneligibleReplica            Code = 107
+	NewLeaderElected             Code = 108
 )

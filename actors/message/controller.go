@@ -207,6 +207,7 @@ type QuorumMember struct {
 type RegisterBroker struct {
 	Node        NodeID
 	Incarnation TopicID // a new UUID every time the process starts
+	Empty       bool    // its data directory had nothing of this cluster when it started: whatever it held is lost
 	Rack        string
 	Endpoints   []Endpoint
 }

@@ -41,8 +41,9 @@ type ConfigRecord struct {
 	Value *string
 }
 
-// BrokerRecord registers a node. If its incarnation is new, every partition that it leads gets the next leader epoch:
-// what it had not yet made durable may be gone.
+// BrokerRecord registers a node. If its incarnation is new, what it had not yet made durable may be gone: every partition
+// that it leads gets the next leader epoch, and every partition of which it is a replica the next partition epoch, so that
+// no leader takes it for as far as it was before.
 type BrokerRecord struct {
 	Node        NodeID
 	Epoch       int64
@@ -57,6 +58,13 @@ type FenceRecord struct {
 	Node   NodeID
 	Epoch  int64 // of the registration that it is about
 	Fenced bool
+}
+
+// DrainRecord changes whether a registered node may lead and be in sync. It ends with the node's next registration.
+type DrainRecord struct {
+	Node     NodeID
+	Epoch    int64 // of the registration that it is about
+	Draining bool
 }
 
 // BrokerRemoved takes a node out of the cluster.
@@ -85,6 +93,7 @@ const (
 	tagBrokerRemoved
 	tagFeature
 	tagProducerIDs
+	tagDrain
 )
 
 func (*ClusterRecord) metadataRecord() recordTag     { return tagCluster }
@@ -94,6 +103,7 @@ func (*TopicRemoved) metadataRecord() recordTag      { return tagTopicRemoved }
 func (*ConfigRecord) metadataRecord() recordTag      { return tagConfig }
 func (*BrokerRecord) metadataRecord() recordTag      { return tagBroker }
 func (*FenceRecord) metadataRecord() recordTag       { return tagFence }
+func (*DrainRecord) metadataRecord() recordTag       { return tagDrain }
 func (*BrokerRemoved) metadataRecord() recordTag     { return tagBrokerRemoved }
 func (*FeatureRecord) metadataRecord() recordTag     { return tagFeature }
 func (*ProducerIDsRecord) metadataRecord() recordTag { return tagProducerIDs }

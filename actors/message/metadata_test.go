@@ -20,6 +20,7 @@ func everyRecord() []MetadataRecord {
 		&BrokerRecord{Node: 3, Epoch: 1 << 40, Incarnation: id, Rack: "r", Fenced: true,
 			Endpoints: []Endpoint{{Listener: "PLAINTEXT", Host: "h", Port: 9092, Protocol: "SSL"}, {}}},
 		&FenceRecord{Node: 3, Epoch: 9, Fenced: true},
+		&DrainRecord{Node: 3, Epoch: 9, Draining: true},
 		&BrokerRemoved{Node: 3},
 		&FeatureRecord{Name: "f", Level: -2, Gone: true},
 		&ProducerIDsRecord{Next: 1 << 50},

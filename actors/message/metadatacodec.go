@@ -103,6 +103,10 @@ func (e metadataEncoder) record(r MetadataRecord) {
 		e.node(r.Node)
 		e.int(r.Epoch)
 		e.bool(r.Fenced)
+	case *DrainRecord:
+		e.node(r.Node)
+		e.int(r.Epoch)
+		e.bool(r.Draining)
 	case *BrokerRemoved:
 		e.node(r.Node)
 	case *FeatureRecord:
@@ -233,6 +237,8 @@ func (d *metadataDecoder) record() MetadataRecord {
 		return d.broker()
 	case tagFence:
 		return &FenceRecord{Node: d.node(), Epoch: d.int(math.MaxInt64), Fenced: d.bool()}
+	case tagDrain:
+		return &DrainRecord{Node: d.node(), Epoch: d.int(math.MaxInt64), Draining: d.bool()}
 	case tagBrokerRemoved:
 		return &BrokerRemoved{Node: d.node()}
 	case tagFeature:

@@ -14,7 +14,7 @@ import (
 type Change struct {
 	Topics  []message.TopicID // made, or with a new partition record or config; each once, in the order of the records
 	Removed []*Topic          // as they were
-	Brokers bool              // a node was registered, fenced, unfenced or removed
+	Brokers bool              // a node was registered, fenced, unfenced, drained or removed
 	Configs bool              // a config of all brokers, or of one, changed
 }
 
@@ -79,6 +79,8 @@ func (d *Draft) apply(r message.MetadataRecord) error {
 		d.register(r)
 	case *message.FenceRecord:
 		return d.fence(r)
+	case *message.DrainRecord:
+		return d.drain(r)
 	case *message.BrokerRemoved:
 		d.unshareBrokers()
 		d.image.brokers.Delete(r.Node)
@@ -212,49 +214,64 @@ func (d *Draft) setConfig(r *message.ConfigRecord) {
 	}
 }
 
-// register notes a node. An incarnation that was not known may have lost the unsynced tail of the logs that it leads, so
-// these go on in a new leader epoch. One rule instead of a record for each partition: a node with 10,000 of them starts
-// as fast as one with ten.
+// register notes a node. An incarnation that was not known may have lost the unsynced tail of its logs: what it leads goes
+// on in a new leader epoch, and what it has a copy of in a new partition epoch, which makes void what leaders propose
+// in the belief that it still has what it had (as KIP-903). One rule instead of a record for each partition: a node with
+// 10,000 of them starts as fast as one with ten.
 func (d *Draft) register(r *message.BrokerRecord) {
 	d.unshareBrokers()
 	before := d.image.Broker(r.Node)
 	d.image.brokers.Set(r.Node, &Broker{ID: r.Node, Epoch: r.Epoch, Incarnation: r.Incarnation, Rack: r.Rack,
 		Fenced: r.Fenced, Endpoints: r.Endpoints})
-	if before != nil && before.Incarnation != r.Incarnation && !planted.Is(planted.EpochNotRaised) {
+	if (before == nil || before.Incarnation != r.Incarnation) && !planted.Is(planted.EpochNotRaised) {
 		d.raiseEpochs(r.Node)
 	}
 }
 
-func (d *Draft) raiseEpochs(leader message.NodeID) {
-	var led []message.TopicID
+func (d *Draft) raiseEpochs(n message.NodeID) {
+	var kept []message.TopicID
 	for t := range d.image.Topics() {
-		if slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.IsLeader(leader) }) {
-			led = append(led, t.ID)
+		if slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.IsReplica(n) }) {
+			kept = append(kept, t.ID)
 		}
 	}
-	for _, id := range led {
+	for _, id := range kept {
 		t, err := d.topic(id)
 		if err != nil {
 			panic("image: " + err.Error() + ", though it was there a moment ago")
 		}
 		for i := range t.Partitions {
-			if p := &t.Partitions[i]; p.IsLeader(leader) {
-				p.LeaderEpoch++
-				p.PartitionEpoch++
-			}
+			t.Partitions[i].raiseEpochs(n)
 		}
 	}
 }
 
+func (p *Partition) raiseEpochs(n message.NodeID) {
+	if p.IsLeader(n) {
+		p.LeaderEpoch++
+	}
+	if p.IsReplica(n) {
+		p.PartitionEpoch++
+	}
+}
+
 func (d *Draft) fence(r *message.FenceRecord) error {
-	b := d.image.Broker(r.Node)
-	if b == nil || b.Epoch != r.Epoch {
-		return fmt.Errorf("node %d is not registered with the epoch %d", r.Node, r.Epoch)
+	return d.alterBroker(r.Node, r.Epoch, func(b *Broker) { b.Fenced = r.Fenced })
+}
+
+func (d *Draft) drain(r *message.DrainRecord) error {
+	return d.alterBroker(r.Node, r.Epoch, func(b *Broker) { b.Draining = r.Draining })
+}
+
+func (d *Draft) alterBroker(n message.NodeID, epoch int64, alter func(b *Broker)) error {
+	b := d.image.Broker(n)
+	if b == nil || b.Epoch != epoch {
+		return fmt.Errorf("node %d is not registered with the epoch %d", n, epoch)
 	}
 	d.unshareBrokers()
 	next := *b
-	next.Fenced = r.Fenced
-	d.image.brokers.Set(r.Node, &next)
+	alter(&next)
+	d.image.brokers.Set(n, &next)
 	return nil
 }
 

@@ -61,6 +61,7 @@ type Broker struct {
 	Incarnation message.TopicID
 	Rack        string // empty: none
 	Fenced      bool
+	Draining    bool // it may neither lead nor be in sync, because it is about to go
 	Endpoints   []message.Endpoint
 }
 
@@ -164,6 +165,48 @@ func (i *Image) Alive(id message.NodeID) bool {
 	return b != nil && !b.Fenced
 }
 
+// Active says that a node may lead and be in sync: it is alive, and not about to go (KIP-841).
+func (i *Image) Active(id message.NodeID) bool {
+	b := i.Broker(id)
+	return b != nil && !b.Fenced && !b.Draining
+}
+
+// LiveBrokers are the registered nodes that are not fenced, in the order of their ids.
+func (i *Image) LiveBrokers() iter.Seq[*Broker] {
+	return func(yield func(*Broker) bool) {
+		i.brokers.Scan(func(_ message.NodeID, b *Broker) bool { return b.Fenced || yield(b) })
+	}
+}
+
+// Eligible says that a node could lead the partition now without loss: it is active, and in sync or an eligible leader
+// replica (KIP-966).
+func (i *Image) Eligible(p *Partition, n message.NodeID) bool {
+	return i.Active(n) && (p.InSync(n) || slices.Contains(p.ELR, n))
+}
+
+// Leads says that a node leads any partition. It looks at all of them.
+func (i *Image) Leads(n message.NodeID) bool {
+	for t := range i.Topics() {
+		if slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.IsLeader(n) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// Reassigning are the partitions whose replicas are being moved, with their topics, in order (KIP-455).
+func (i *Image) Reassigning() iter.Seq2[*Topic, int32] {
+	return func(yield func(*Topic, int32) bool) {
+		for t := range i.Topics() {
+			for n := range t.Partitions {
+				if t.Partitions[n].Reassigning() && !yield(t, int32(n)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Offline are the nodes of a list that are not alive.
 func (i *Image) Offline(nodes []message.NodeID) []message.NodeID {
 	var down []message.NodeID
@@ -254,6 +297,9 @@ func (p *Partition) IsReplica(n message.NodeID) bool { return slices.Contains(p.
 
 // InSync says that the node is in the in-sync set.
 func (p *Partition) InSync(n message.NodeID) bool { return slices.Contains(p.ISR, n) }
+
+// Reassigning says that the partition's replicas are being moved.
+func (p *Partition) Reassigning() bool { return len(p.Adding)+len(p.Removing) > 0 }
 
 // Preferred is the replica that should lead, Nobody if there are no replicas.
 func (p *Partition) Preferred() message.NodeID {

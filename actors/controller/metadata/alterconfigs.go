@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,7 +27,21 @@ func (t *turn) alterConfigs(m *message.AlterConfigs) *message.Results {
 			return t.alterResource(r, m.Replace)
 		})
 	}
+	t.reconsider()
 	return answer
+}
+
+// reconsider looks again at partitions that wait for something, when what they wait by has changed: with fewer
+// min.insync.replicas records are committed that eligible replicas lack, and where loss is allowed somebody may lead (KIP-966).
+func (t *turn) reconsider() {
+	if slices.ContainsFunc(t.records, decidesElections) {
+		t.revise(func(p *image.Partition) bool { return p.Leader == message.Nobody || len(p.ELR)+len(p.LastKnownELR) > 0 }, func(*revision) {})
+	}
+}
+
+func decidesElections(r message.MetadataRecord) bool {
+	c, ok := r.(*message.ConfigRecord)
+	return ok && (c.Key == "min.insync.replicas" || c.Key == "unclean.leader.election.enable")
 }
 
 func (t *turn) alterResource(r *message.AlterResource, replace bool) message.Problem {

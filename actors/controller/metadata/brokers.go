@@ -27,14 +27,28 @@ func (t *turn) allocateProducerIDs(m *message.AllocateProducerIDs) *message.Prod
 }
 
 // registerBroker lets a node take part. The epoch of its registration is the index of the record: it never repeats. The
-// same incarnation asking again, with nothing new, keeps its epoch.
+// same incarnation asking again, with nothing new, keeps its epoch. Another incarnation has died in between, and leaves every
+// in-sync set that has somebody else.
 func (t *turn) registerBroker(m *message.RegisterBroker) *message.BrokerRegistered {
 	before := t.image().Broker(m.Node)
 	if before != nil && sameRegistration(before, m) {
 		return &message.BrokerRegistered{Epoch: before.Epoch}
 	}
 	t.decide(&message.BrokerRecord{Node: m.Node, Epoch: t.index, Incarnation: m.Incarnation, Rack: m.Rack, Endpoints: m.Endpoints})
+	switch again := before != nil && before.Incarnation != m.Incarnation; {
+	case again && m.Empty:
+		t.revise(func(p *image.Partition) bool { return p.IsReplica(m.Node) }, func(r *revision) { r.lose(m.Node) })
+	case again:
+		t.revise(func(p *image.Partition) bool { return p.IsReplica(m.Node) && !alone(p) }, func(r *revision) { r.doubt(m.Node) })
+	default:
+		t.recover(m.Node)
+	}
 	return &message.BrokerRegistered{Epoch: t.index}
+}
+
+// alone says that nobody but the leader could lead: nothing changes when it has been away.
+func alone(p *image.Partition) bool {
+	return len(p.ISR) == 1 && p.IsLeader(p.ISR[0]) && len(p.ELR)+len(p.LastKnownELR) == 0
 }
 
 func sameRegistration(b *image.Broker, m *message.RegisterBroker) bool {

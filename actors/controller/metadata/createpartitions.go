@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"slices"
+
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -28,6 +30,9 @@ func (t *turn) morePartitions(m *message.MorePartitions, room *int) message.Prob
 	topic := t.image().Topic(m.Name)
 	if topic == nil {
 		return refuse(message.UnknownTopicOrPartition, "This server does not host this topic-partition.")
+	}
+	if slices.ContainsFunc(topic.Partitions, func(p image.Partition) bool { return p.Reassigning() }) {
+		return refuse(message.ReassignmentInProgress, "A partition reassignment is in progress for the topic %s.", m.Name)
 	}
 	have := int32(len(topic.Partitions))
 	switch {

@@ -183,7 +183,7 @@ func (t *turn) assignByHand(n *message.NewTopic, room *int) ([][]message.NodeID,
 }
 
 // checkByHand refuses replica lists that are empty, name a node twice or one that is not registered, are not all as long
-// (as replication, if that is not 0), or have nobody alive. first is the index of the first partition.
+// (as replication, if that is not 0), or have nobody active. first is the index of the first partition.
 func (t *turn) checkByHand(placed [][]message.NodeID, first, replication int) message.Problem {
 	for i, replicas := range placed {
 		if replication == 0 {
@@ -192,7 +192,7 @@ func (t *turn) checkByHand(placed [][]message.NodeID, first, replication int) me
 		if p := t.checkReplicas(replicas, replication); p.Code != message.OK {
 			return p
 		}
-		if len(t.image().Offline(replicas)) == len(replicas) {
+		if !slices.ContainsFunc(replicas, t.image().Active) {
 			return refuse(message.InvalidReplicaAssignment, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", first+i)
 		}
 	}

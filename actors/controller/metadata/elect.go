@@ -36,56 +36,57 @@ func (t *turn) electAll(unclean bool) (results []message.LeaderElected) {
 }
 
 func (t *turn) electNamed(n message.NamedPartition, unclean bool) message.Problem {
-	topic := t.image().Topic(n.Topic)
+	topic, problem := t.named(n)
 	if topic == nil {
-		return refuse(message.UnknownTopicOrPartition, "No such topic as %s", n.Topic)
-	}
-	if topic.Partition(n.Index) == nil {
-		return refuse(message.UnknownTopicOrPartition, "No such partition as %s-%d", n.Topic, n.Index)
+		return problem
 	}
 	return t.elect(topic, n.Index, unclean)
 }
 
+// named finds the topic of a partition that there is.
+func (t *turn) named(n message.NamedPartition) (*image.Topic, message.Problem) {
+	topic := t.image().Topic(n.Topic)
+	switch {
+	case topic == nil:
+		return nil, refuse(message.UnknownTopicOrPartition, "No such topic as %s", n.Topic)
+	case topic.Partition(n.Index) == nil:
+		return nil, refuse(message.UnknownTopicOrPartition, "No such partition as %s-%d", n.Topic, n.Index)
+	}
+	return topic, message.Problem{}
+}
+
 func (t *turn) elect(topic *image.Topic, index int32, unclean bool) message.Problem {
-	p := topic.Partition(index)
-	leader, problem := t.preferred(p)
+	r := t.revision(topic, index)
+	problem := r.prefer()
 	if unclean {
-		leader, problem = t.anybody(p)
+		problem = r.rescue()
 	}
-	if problem.Code != message.OK {
-		return problem
+	if problem.Code == message.OK && r.settle() {
+		t.note(r.next)
 	}
-	r := p.Record(topic.At(index))
-	if r.Leader = leader; !p.InSync(leader) {
-		r.ISR = []message.NodeID{leader}
+	return problem
+}
+
+// prefer makes the preferred replica the leader.
+func (r *revision) prefer() message.Problem {
+	switch n := r.was.Preferred(); {
+	case r.was.IsLeader(n):
+		return refuse(message.ElectionNotNeeded, "Leader election not needed for topic partition.")
+	case !r.may(n) || !r.was.InSync(n):
+		return refuse(message.PreferredLeaderNotAvailable, "The preferred leader was not available.")
+	default:
+		r.next.Leader = n
 	}
-	r.LeaderEpoch++
-	r.PartitionEpoch++
-	t.note(r)
 	return message.Problem{}
 }
 
-func (t *turn) preferred(p *image.Partition) (message.NodeID, message.Problem) {
-	n := p.Preferred()
-	switch {
-	case p.IsLeader(n):
-		return n, refuse(message.ElectionNotNeeded, "Leader election not needed for topic partition.")
-	case !t.image().Alive(n) || !p.InSync(n):
-		return n, refuse(message.PreferredLeaderNotAvailable, "The preferred leader was not available.")
+// rescue lets anybody lead who is there, where nobody does.
+func (r *revision) rescue() message.Problem {
+	if r.was.Leader != message.Nobody {
+		return refuse(message.ElectionNotNeeded, "Leader election not needed for topic partition.")
 	}
-	return n, message.Problem{}
-}
-
-func (t *turn) anybody(p *image.Partition) (message.NodeID, message.Problem) {
-	if p.Leader != message.Nobody {
-		return p.Leader, refuse(message.ElectionNotNeeded, "Leader election not needed for topic partition.")
+	if r.unclean = true; r.candidate() == message.Nobody {
+		return refuse(message.EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available.")
 	}
-	for _, list := range [][]message.NodeID{p.ISR, p.ELR, p.Replicas} {
-		for _, n := range list {
-			if t.image().Alive(n) {
-				return n, message.Problem{}
-			}
-		}
-	}
-	return message.Nobody, refuse(message.EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available.")
+	return message.Problem{}
 }

@@ -8,6 +8,7 @@ package metadata
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/controller/placement"
@@ -31,7 +32,8 @@ type Decision struct {
 	Reply   any
 }
 
-// Decide answers any request of the controller that is about metadata; ok is false for other words. tip is the image with
+// Decide answers any request of the controller that is about metadata, and what the controller finds by itself: Fence, Unfence,
+// Drain, Undrain, Balance; ok is false for other words. tip is the image with
 // everything proposed so far; the records will stand at index in the metadata log.
 func (b *Brain) Decide(tip *image.Image, index int64, ask any) (d Decision, ok bool) {
 	t := &turn{Brain: b, draft: tip.Draft(), index: index}
@@ -52,6 +54,24 @@ func (b *Brain) Decide(tip *image.Image, index int64, ask any) (d Decision, ok b
 		t.reply = t.allocateProducerIDs(m)
 	case *message.RegisterBroker:
 		t.reply = t.registerBroker(m)
+	case *message.UnregisterBroker:
+		t.reply = &message.Results{Problems: []message.Problem{t.unregister(m)}}
+	case *message.BrokerHeartbeat:
+		t.reply = t.heartbeat(m)
+	case *message.AlterPartition:
+		t.reply = t.alterPartition(m)
+	case *message.ReassignPartitions:
+		t.reply = t.reassignPartitions(m)
+	case *Fence:
+		t.fence(m.Node, m.Epoch)
+	case *Unfence:
+		t.unfence(m.Node, m.Epoch)
+	case *Drain:
+		t.reply = t.drain(m.Node, m.Epoch)
+	case *Undrain:
+		t.reply = t.undrain(m.Node, m.Epoch)
+	case *Balance:
+		t.balance()
 	default:
 		return Decision{}, false
 	}
@@ -127,27 +147,25 @@ func (b *Brain) newID() (id message.TopicID) {
 func (t *turn) place(partitions, replication int) ([][]message.NodeID, error) {
 	var nodes []placement.Node
 	for b := range t.image().Brokers() {
-		nodes = append(nodes, placement.Node{ID: b.ID, Rack: b.Rack, Fenced: b.Fenced})
+		nodes = append(nodes, placement.Node{ID: b.ID, Rack: b.Rack, Fenced: !t.image().Active(b.ID)})
 	}
 	return placement.Place(nodes, partitions, replication, t.Draw())
 }
 
-// newPartition is the record of a partition on these nodes: led by the first that is alive, in sync those that are alive.
+// newPartition is the record of a partition on these nodes: led by the first that is active, in sync those that are
+// active.
 func (t *turn) newPartition(id message.PartitionID, replicas []message.NodeID) *message.PartitionRecord {
 	r := &message.PartitionRecord{Partition: id, Leader: message.Nobody, Replicas: replicas, ISR: replicas}
-	if len(t.image().Offline(replicas)) > 0 {
-		r.ISR = nil
-		for _, n := range replicas {
-			if t.image().Alive(n) {
-				r.ISR = append(r.ISR, n)
-			}
-		}
+	if slices.ContainsFunc(replicas, t.inactive) {
+		r.ISR = slices.DeleteFunc(slices.Clone(replicas), t.inactive)
 	}
 	if len(r.ISR) > 0 {
 		r.Leader = r.ISR[0]
 	}
 	return r
 }
+
+func (t *turn) inactive(n message.NodeID) bool { return !t.image().Active(n) }
 
 func refuse(code message.Code, format string, args ...any) message.Problem {
 	return message.Problem{Code: code, Message: fmt.Sprintf(format, args...)}

@@ -48,8 +48,39 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 			p.ask(registration(line))
 		}
 		return p.brokers()
-	case "fence":
-		return p.carryOut(Decision{Records: p.fence(lines)})
+	case "fence", "unfence", "drain", "undrain":
+		n, epoch := p.registration(d.Input)
+		return p.ask(map[string]any{"fence": &Fence{n, epoch}, "unfence": &Unfence{n, epoch}, "drain": &Drain{n, epoch}, "undrain": &Undrain{n, epoch}}[d.Cmd])
+	case "heartbeat":
+		n, epoch := p.registration(d.Input)
+		m := &message.BrokerHeartbeat{Node: n, Epoch: epoch, Applied: p.tip.Index, WantShutdown: d.HasArg("shutdown")}
+		if d.HasArg("behind") {
+			m.Applied = 0
+		}
+		return p.ask(m)
+	case "unregister":
+		return p.ask(&message.UnregisterBroker{Node: message.NodeID(number(d.Input))})
+	case "balance":
+		return p.ask(&Balance{})
+	case "alter-partition":
+		n, epoch := p.registration(lines[0])
+		m := &message.AlterPartition{Node: n, Epoch: epoch}
+		for _, line := range lines[1:] {
+			m.Partitions = append(m.Partitions, p.newISR(line))
+		}
+		return p.ask(m)
+	case "reassign":
+		m := &message.ReassignPartitions{KeepReplicationFactor: d.HasArg("keep-factor")}
+		for _, line := range lines {
+			m.Partitions = append(m.Partitions, reassignment(line))
+		}
+		return p.ask(m)
+	case "reassigning":
+		var b strings.Builder
+		for topic, i := range p.tip.Reassigning() {
+			fmt.Fprintf(&b, "%s:%d\n", topic.Name, i)
+		}
+		return b.String()
 	case "create-topics":
 		m := &message.CreateTopics{ValidateOnly: only}
 		for _, line := range lines {
@@ -76,9 +107,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		return p.ask(m)
 	case "elect-leaders":
 		m := &message.ElectLeaders{Unclean: d.HasArg("unclean"), All: d.HasArg("all")}
-		for _, line := range strings.Fields(d.Input) {
-			topic, index, _ := strings.Cut(line, ":")
-			m.Partitions = append(m.Partitions, message.NamedPartition{Topic: topic, Index: int32(number(index))})
+		for _, name := range strings.Fields(d.Input) {
+			m.Partitions = append(m.Partitions, partitionName(name))
 		}
 		return p.ask(m)
 	case "update-features":
@@ -168,7 +198,7 @@ func (p *play) record(r message.MetadataRecord) string {
 		return fmt.Sprintf("topic %s internal=%t", r.Name, r.Internal)
 	case *message.PartitionRecord:
 		return fmt.Sprintf("partition %s:%d leader=%d epoch=%d/%d replicas=%v isr=%v", p.names[r.Partition.Topic], r.Partition.Index,
-			r.Leader, r.LeaderEpoch, r.PartitionEpoch, r.Replicas, r.ISR)
+			r.Leader, r.LeaderEpoch, r.PartitionEpoch, r.Replicas, r.ISR) + others(r)
 	case *message.TopicRemoved:
 		return "removed " + p.names[r.ID]
 	case *message.ConfigRecord:
@@ -180,6 +210,19 @@ func (p *play) record(r message.MetadataRecord) string {
 		return fmt.Sprintf("cluster, an id of %d letters", len(r.ID))
 	}
 	return fmt.Sprintf("%T %+v", r, r)
+}
+
+// others are a partition's lists that mostly are empty.
+func others(r *message.PartitionRecord) (s string) {
+	for _, list := range []struct {
+		name  string
+		nodes []message.NodeID
+	}{{"elr", r.ELR}, {"last-known-elr", r.LastKnownELR}, {"adding", r.Adding}, {"removing", r.Removing}} {
+		if len(list.nodes) > 0 {
+			s += fmt.Sprintf(" %s=%v", list.name, list.nodes)
+		}
+	}
+	return s
 }
 
 func (p *play) brokers() string {
@@ -197,7 +240,7 @@ func (p *play) topic(name string) string {
 	}
 	var b strings.Builder
 	for i, part := range t.Partitions {
-		fmt.Fprintf(&b, "%d leader=%d epoch=%d isr=%v\n", i, part.Leader, part.LeaderEpoch, part.ISR)
+		fmt.Fprintf(&b, "%d leader=%d epoch=%d isr=%v%s\n", i, part.Leader, part.LeaderEpoch, part.ISR, others(part.Record(t.At(int32(i)))))
 	}
 	for k, v := range p.tip.Config(message.ResourceTopic, name).All() {
 		fmt.Fprintf(&b, "%s=%s\n", k, v)
@@ -205,20 +248,62 @@ func (p *play) topic(name string) string {
 	return b.String()
 }
 
-func (p *play) fence(lines []string) (records []message.MetadataRecord) {
-	for _, line := range lines {
-		n := message.NodeID(number(line))
-		records = append(records, &message.FenceRecord{Node: n, Epoch: p.tip.Broker(n).Epoch, Fenced: true})
+// registration reads "2" or "2 epoch=7"; without an epoch it is the node's own.
+func (p *play) registration(line string) (n message.NodeID, epoch int64) {
+	f := strings.Fields(line)
+	n = message.NodeID(number(f[0]))
+	if b := p.tip.Broker(n); b != nil {
+		epoch = b.Epoch
 	}
-	return records
+	if e, ok := pairs(f[1:])["epoch"]; ok {
+		epoch = int64(number(e))
+	}
+	return n, epoch
 }
 
-// registration reads "1 rack=a incarnation=2".
+// newISR reads "T:0 isr=1,2 leader-epoch=3 partition-epoch=4"; without epochs they are the newest.
+func (p *play) newISR(line string) message.NewISR {
+	f := strings.Fields(line)
+	at, args := partitionName(f[0]), pairs(f[1:])
+	n := message.NewISR{ISR: nodeList(args["isr"]), Partition: message.PartitionID{Topic: message.TopicID{1}, Index: at.Index}}
+	topic := p.tip.Topic(at.Topic)
+	if topic == nil {
+		return n
+	}
+	n.Partition.Topic = topic.ID
+	if part := topic.Partition(at.Index); part != nil {
+		n.LeaderEpoch, n.PartitionEpoch = part.LeaderEpoch, part.PartitionEpoch
+	}
+	if e, ok := args["leader-epoch"]; ok {
+		n.LeaderEpoch = int32(number(e))
+	}
+	if e, ok := args["partition-epoch"]; ok {
+		n.PartitionEpoch = int32(number(e))
+	}
+	return n
+}
+
+// reassignment reads "T:0 1,2,3" or "T:0 cancel".
+func reassignment(line string) message.Reassignment {
+	name, nodes, _ := strings.Cut(line, " ")
+	r := message.Reassignment{NamedPartition: partitionName(name)}
+	if nodes != "cancel" {
+		r.Replicas = append([]message.NodeID{}, nodeList(nodes)...)
+	}
+	return r
+}
+
+func partitionName(s string) message.NamedPartition {
+	topic, index, _ := strings.Cut(s, ":")
+	return message.NamedPartition{Topic: topic, Index: int32(number(index))}
+}
+
+// registration reads "1 rack=a incarnation=2 empty=yes".
 func registration(line string) *message.RegisterBroker {
 	f := strings.Fields(line)
 	m := &message.RegisterBroker{Node: message.NodeID(number(f[0])), Incarnation: message.TopicID{1}}
 	args := pairs(f[1:])
-	m.Rack = args["rack"]
+	m.Rack, m.Empty = args["rack"], args["empty"] != ""
 	if v, ok := args["incarnation"]; ok {
 		m.Incarnation[0] = byte(number(v))
 	}
