@@ -59,6 +59,8 @@ func init() { cmap.SHARD_COUNT = 1 }
 
 func newHouse(o Options, d driver, system *actor.ActorSystem) *house {
 	h := &house{Options: o.withDefaults(), driver: d, system: system, cells: newRegistry()}
+	// An answer from another node may be to this node's last incarnation, whose actors had other numbers.
+	h.born.Store(mix(o.Seed, 1) >> 33)
 	h.template = actor.PropsFromFunc(nil, actor.WithGuardian((*supervisor)(h)))
 	return h
 }
@@ -139,11 +141,11 @@ func (h *house) find(at message.Address) *cell {
 func (h *house) Close() {
 	h.closing.Store(true)
 	for {
-		cells := h.cells.all()
+		cells := h.byAge()
 		if len(cells) == 0 {
 			return
 		}
-		slices.SortFunc(cells, func(a, b *cell) int { return int(int64(b.born - a.born)) })
+		slices.Reverse(cells)
 		n := 1
 		for n < len(cells) && cells[n].self.Kind == cells[0].self.Kind {
 			n++
@@ -161,9 +163,15 @@ func (h *house) end(cells []*cell) {
 	h.driver.await(ended, len(cells))
 }
 
-func (h *house) actors() []message.Address {
+// byAge are the cells, those first that were spawned first.
+func (h *house) byAge() []*cell {
 	cells := h.cells.all()
 	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
+	return cells
+}
+
+func (h *house) actors() []message.Address {
+	cells := h.byAge()
 	at := make([]message.Address, len(cells))
 	for i, c := range cells {
 		at[i] = c.self

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-// Letter is a word on its way to an actor of another node, or what comes back.
+// Letter is a word on its way to an actor of another node, or what comes back. The word belongs to who receives the letter.
 //
 //	Ask ─▶ Letter{LetterWord} ─▶ Post ─▶ Receive there ─▶ the actor ─▶ Answer
 //	actor ◀─ Receive ◀─ Post ◀─ Letter{LetterAnswer | LetterDown} ◀──────┘
@@ -46,7 +46,7 @@ const patienceAbroad = 10 * time.Minute
 
 // abroad says that an address is another node's and that there is a way to it.
 func (h *house) abroad(a message.Address) bool {
-	return a.Node != h.Options.Node && h.Options.Post != nil && !a.IsZero()
+	return a.Node != h.Options.Node && a.Node >= 0 && h.Options.Post != nil && !a.IsZero()
 }
 
 // sendAbroad is what an address means whose actor is not found here: a letter if it is another node's, else nothing.
@@ -66,7 +66,7 @@ func crossing(msg any, to message.Address) message.Word {
 }
 
 // Receive takes a letter from another node. On the real stage it may be called from any goroutine, on a simulated one from
-// the goroutine that steps. Letters that are not from another node to this one are dropped.
+// the goroutine that steps. Letters that are not from another node to this one are dropped, and kinds that it does not know.
 func (h *house) Receive(l Letter) {
 	if h.dead || l.To.Node != h.Options.Node || l.From.Node == h.Options.Node {
 		return
@@ -79,7 +79,9 @@ func (h *house) Receive(l Letter) {
 	if !c.abroad.Load() {
 		c.abroad.Store(true)
 	}
-	c.post(c.unfold(l), nil)
+	if e := c.unfold(l); e != nil {
+		c.post(e, nil)
+	}
 }
 
 // returned answers a letter to nobody.
@@ -98,7 +100,7 @@ func (h *house) returned(l Letter) {
 	}
 }
 
-// unfold makes an envelope of a letter.
+// unfold makes an envelope of a letter, nil if it is of an unknown kind.
 func (c *cell) unfold(l Letter) *envelope {
 	e := &envelope{from: &l.From, number: l.Request}
 	switch l.Kind {
@@ -114,22 +116,23 @@ func (c *cell) unfold(l Letter) *envelope {
 	case LetterGone:
 		e.kind, e.msg = kindGone, &Gone{Address: l.From}
 	default:
-		panic(fmt.Sprintf("stage: a letter from %v to %v is of the unknown kind %d", l.From, l.To, l.Kind))
+		return nil
 	}
 	return e
 }
 
 // PeerDown tells that the connection to a node was lost, or that it was started anew. Requests that wait for its actors are
-// answered with Down, who watches one of them gets Gone, and what is owed to its actors is forgotten. Letters of its next
-// incarnation are to be received after it. It is called like Receive.
+// answered with Down, who watches one of them gets Gone, and what is owed to its actors is forgotten. A request that is made
+// at the same moment may be answered so, too. Letters of the node's next incarnation are to be received after it, and none
+// may wait to be sent to the one before. It is called like Receive.
 func (h *house) PeerDown(n message.NodeID) {
 	if h.dead {
 		return
 	}
-	cells := slices.DeleteFunc(h.cells.all(), func(c *cell) bool { return !c.abroad.Load() })
-	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
-	for _, c := range cells {
-		c.post(&envelope{kind: kindPeerDown, number: uint64(uint32(n))}, nil)
+	for _, c := range h.byAge() {
+		if c.abroad.Load() {
+			c.post(&envelope{kind: kindPeerDown, number: uint64(n)}, nil)
+		}
 	}
 }
 

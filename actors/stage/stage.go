@@ -34,7 +34,8 @@ type (
 	Stopping struct{}
 	// TimedOut comes instead of an answer; c.Answers() says to which request.
 	TimedOut struct{ To message.Address }
-	// Down comes instead of an answer when nobody lives at the address, or the actor failed or stopped before it answered.
+	// Down comes instead of an answer when nobody lives at the address, the actor failed or stopped before it answered, or
+	// its node was lost.
 	// Whether it did what it was asked for is then unknown.
 	Down struct{ To message.Address }
 	// Gone tells a watcher that an actor has stopped, or failed too often and stays down. The address is then free again.
@@ -75,7 +76,8 @@ func (t Timer) Stop() {
 
 // Sender is what anybody may do, on or off the stage, from any goroutine.
 type Sender interface {
-	// Send puts a message into an actor's mailbox. It never blocks. A message to nobody is dropped.
+	// Send puts a message into an actor's mailbox. It never blocks. A message to nobody is dropped. One to an actor of another
+	// node has to be a message.Word, and so has what is asked or answered there; else the sender panics.
 	Send(to message.Address, msg any)
 	// Published is what the actor at that address published last: nil if nothing, or it is gone.
 	Published(by message.Address) any
