@@ -4,7 +4,8 @@ package message
 // that follower is, which is its acknowledgement: only Synced counts under durability=fsync.
 //
 // The leader parks a pull that has nothing to bring. A follower's next pull takes the parked one's place, which is then
-// answered empty: so a synced end is told also while nothing new comes.
+// answered empty. One that is sent and not asked only tells how far the follower is, and leaves the parked one where it is: so a
+// synced end is told while nothing new comes, and nothing is brought twice to one who tells it while an answer is on its way.
 type Pull struct {
 	LeaderEpoch int32 // of the term that the follower follows
 	LastEpoch   int32 // leader epoch of the batch in front of End; -1: the log is empty
@@ -12,6 +13,8 @@ type Pull struct {
 	Synced      int64 // and is durable up to here
 	LogStart    int64 // and starts here
 	BytesMax    int32 // of batches in the answer, but at least one batch
+	// HighWatermark is what the follower knows of it; -1 unknown. The answer does not wait for records if the leader knows more (KIP-1166).
+	HighWatermark int64
 }
 
 // Pulled answers Pull.

@@ -11,6 +11,7 @@ func (m *Pull) spell(s *scribe) {
 	number(s, &m.Synced)
 	number(s, &m.LogStart)
 	number(s, &m.BytesMax)
+	number(s, &m.HighWatermark)
 }
 
 func (m *Pulled) spell(s *scribe) {

@@ -36,8 +36,12 @@ func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append
 	}
 	p.producers.Append(b, now)
 	p.park(m.Acks, parked{end: b.NextOffset(), base: b.BaseOffset(), stamp: stamp, from: from})
-	p.appended(c, m)
+	p.appended(c, m.Batch, m.Trace)
 	p.saveProducersAfter(c, len(b))
+	if p.replica.Followed() {
+		p.watch(c)
+		p.bringAll(c)
+	}
 }
 
 // stamp sets what the broker decides: offset, epoch and, where the topic says so, the time, which it returns (else -1).
@@ -64,19 +68,18 @@ func (p *Partition) park(acks int16, a parked) {
 
 // appended asks the disk for what the topic's rule demands: a commit per append, or none but those of flush.messages,
 // flush.ms and a segment's worth of bytes.
-func (p *Partition) appended(c stage.Context, m *message.Append) {
+func (p *Partition) appended(c stage.Context, batch []byte, trace message.Trace) {
 	t := &p.replica.Office().Config
-	out := p.replica.Appended(p.log.End())
+	out := p.replica.Appended(p.log.End(), c.Now())
 	if t.Fsync {
-		batch := m.Batch
 		if !out.Journal {
 			batch = nil
 		}
-		p.commit(c, batch, m.Trace)
+		p.commit(c, batch, trace)
 		return
 	}
 	p.settleSoon(c)
-	p.flushSoon(c, t, int64(len(m.Batch)))
+	p.flushSoon(c, t, int64(len(batch)))
 }
 
 // repeat answers what is not to be appended: a refusal, or a batch that is in the log already. The latter is

@@ -19,7 +19,9 @@ func (p *Partition) commit(c stage.Context, batch []byte, trace message.Trace) {
 // sendCommit fills in what every commit says of the log.
 func (p *Partition) sendCommit(c stage.Context, m *message.Commit) {
 	m.Partition, m.Incarnation, m.LeaderEpoch = p.post.ID, p.incarnation, p.replica.Office().LeaderEpoch
-	m.End = p.log.End()
+	if !m.Truncate { // which tells where it will end
+		m.End = p.log.End()
+	}
 	p.sent, p.unflushed = m.End, 0
 	p.commits++
 	if p.flushing {
@@ -40,6 +42,9 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 	switch {
 	case p.phase == open:
 		p.carryOut(c, out)
+		p.acknowledge(c)
+	case p.phase == cutting:
+		p.cutOnceSynced(c)
 	case p.phase == leaving && p.log != nil:
 		p.departOnceSynced(c)
 	}

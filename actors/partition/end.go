@@ -64,11 +64,11 @@ func (p *Partition) stop(c stage.Context) {
 	p.answerAll(c, message.NotLeaderOrFollower)
 	p.closeRetired(c)
 	p.leave(c)
-	if p.phase != open {
+	if p.log == nil || p.phase == leaving {
 		return
 	}
 	c.Publish(nil)
-	if p.sent < p.log.End() {
+	if p.phase == open && p.sent < p.log.End() {
 		p.commit(c, nil, message.Trace{})
 	}
 	if err := p.close(c); err != nil {
@@ -116,6 +116,7 @@ func (p *Partition) fail(c stage.Context, err error) {
 // answerAll leaves nobody waiting but parked appends.
 func (p *Partition) answerAll(c stage.Context, code message.Code) {
 	p.wake(c, code)
+	p.dismissFollowers(c, code)
 	for _, r := range p.waiting {
 		p.refuse(c, r, code)
 	}
@@ -140,5 +141,7 @@ func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
 		c.Answer(r.from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
 	case *message.DescribeProducers:
 		c.Answer(r.from, &message.ProducersDescribed{Code: code})
+	case *message.Pull:
+		c.Answer(r.from, p.replica.Answer(code, -1))
 	}
 }

@@ -31,7 +31,8 @@ func (p *Partition) start(c stage.Context) {
 	p.post.instances++
 	p.incarnation = uint64(c.Now().UnixNano())<<8 + p.post.instances
 	p.replica = replica.New(c.Self().Node, p.post.Leadership)
-	c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
+	p.replica.Hope(p.post.wished)
+	p.recovery = c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
 }
 
 // recover keeps what the disk knows. The log is opened at once where the journal has to be replayed into it.
@@ -46,7 +47,7 @@ func (p *Partition) recover(c stage.Context, m *message.Recovered) {
 		m.Suspect = p.post.suspect
 		p.recovered, p.phase = *m, closed
 		p.waiting = slices.DeleteFunc(p.waiting, func(r request) bool { return !p.worthOpening(c, r) })
-		if len(p.waiting) > 0 || len(m.Entries) > 0 || m.Suspect {
+		if len(p.waiting) > 0 || len(m.Entries) > 0 || m.Suspect || p.replica.Follows() {
 			p.open(c)
 		}
 	}
@@ -139,12 +140,17 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	p.producers, p.unsaved, p.phase = f.producers, f.scanned, open
 	p.log.Configure(rolling(&p.replica.Office().Config))
 	p.sent = f.synced
-	out := p.replica.Opened(p.log.End(), f.synced)
+	out := p.replica.Opened(p.log.End(), f.synced, c.Now())
 	p.makeDurable(c, f)
-	if onlySweeps(p.waiting) && p.replica.SyncedEnd() == p.log.End() {
+	if onlySweeps(p.waiting) && !p.mustPull() && p.replica.SyncedEnd() == p.log.End() {
 		p.sweepAndClose(c)
 		return
 	}
+	p.begin(c, out)
+}
+
+// begin serves who has waited for the log, and pulls where that is this replica's part.
+func (p *Partition) begin(c stage.Context, out replica.Out) {
 	p.carryOut(c, out)
 	p.used = true // a sweep among those who wait must not close it before the others are served
 	waiting := p.waiting
@@ -152,6 +158,8 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	for _, r := range waiting {
 		p.ask(c, r)
 	}
+	p.watch(c)
+	p.pull(c)
 }
 
 // awaitRoom refuses everybody until there may be room to open the log, and asks the disk anew then. To fail would not help:
@@ -166,7 +174,7 @@ func (p *Partition) awaitRoom(c stage.Context, err error) {
 func (p *Partition) retry(c stage.Context) {
 	if p.phase == cramped {
 		p.phase = starting
-		c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
+		p.recovery = c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
 	}
 }
 

@@ -1,7 +1,9 @@
 package partition
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -13,21 +15,32 @@ type Options struct {
 	Disk       message.Address     // of the data directory that holds it; zero: the node's own
 	Leadership *message.Leadership // what the broker knows at the start
 	Spans      message.Spans       // of traced appends; nil: nobody traces
+	LagMax     time.Duration       // that a follower in sync may have: replica.lag.time.max.ms; zero: 30 s
+	PullBytes  int32               // that a follower asks for at a time: replica.fetch.max.bytes; zero: 1 MiB
+	PauseMax   time.Duration       // between two pulls from a leader that does not answer: replica.fetch.backoff.ms; zero: 1 s
+}
+
+func (o Options) withDefaults() Options {
+	o.LagMax = cmp.Or(o.LagMax, 30*time.Second)
+	o.PullBytes = cmp.Or(o.PullBytes, 1<<20)
+	o.PauseMax = cmp.Or(o.PauseMax, time.Second)
+	return o
 }
 
 // New is how a stage makes the replica, and makes it again when it failed. What the broker said last about its leadership
 // outlives a failure in post, which belongs to one instance after the other: nobody has to ask again, and no instance
 // starts in an epoch that is over.
 func New(o Options) func() stage.Actor {
-	post := &post{Options: o}
+	post := &post{Options: o.withDefaults()}
 	return func() stage.Actor { return &Partition{post: post} }
 }
 
 // post is what a replica's instances hand on.
 type post struct {
 	Options
-	instances uint64 // how many there were
-	suspect   bool   // a sync failed, and none of this log has succeeded since
+	instances uint64          // how many there were
+	suspect   bool            // a sync failed, and none of this log has succeeded since
+	wished    *message.NewISR // what was proposed last
 }
 
 // dir is where a partition's files are, in its data directory.

@@ -23,6 +23,7 @@ type Partition struct {
 	incarnation uint64 // the disk's answers to an earlier one are not for us
 
 	phase     phase
+	recovery  stage.RequestID   // the question to the disk
 	recovered message.Recovered // what is known of the log while it is closed
 	waiting   []request         // what came before the log was open, in order
 
@@ -34,6 +35,10 @@ type Partition struct {
 	due       time.Time           // before it a sweep need not open the log; zero: not known
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
+
+	follow    follow     // what there is between this follower and its leader
+	followers followers  // what there is between this leader and its followers
+	cutting   truncation // under way
 
 	acksAll    queue          // appends that wait for the high watermark
 	acksLocal  queue          // appends that wait for this node's disk
@@ -60,6 +65,7 @@ const (
 	opening               // somebody reads it elsewhere
 	cramped               // that failed because the disk is full
 	open
+	cutting // its tail contradicts the leader's: nothing touches it until that is gone
 	leaving // its topic is deleted
 )
 
@@ -74,6 +80,9 @@ type (
 	settle struct{} // the page cache has a burst of appends: count them
 	flush  struct{} // flush.ms has passed
 	retry  struct{} // the disk may have room now
+	repull struct{} // the leader may answer now
+	tell   struct{} // followers do not know yet what is committed
+	look   struct{} // is everybody in sync who is said to be?
 )
 
 // Receive is the table of contents.
@@ -85,7 +94,7 @@ func (p *Partition) Receive(c stage.Context) {
 		p.recover(c, m)
 	case *found:
 		p.opened(c, m)
-	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep:
+	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull:
 		p.ask(c, request{c.Caller(), m})
 	case *message.Forget:
 		p.forget(c.Caller().Address)
@@ -95,6 +104,20 @@ func (p *Partition) Receive(c stage.Context) {
 		p.unsynced(c, m)
 	case *settle:
 		p.settle(c)
+	case *message.Pulled:
+		p.pulled(c, m)
+	case *gathered:
+		p.gathered(c, m)
+	case *shortened:
+		p.shortened(c, m)
+	case *repull:
+		p.repull(c)
+	case *tell:
+		p.tellFollowers(c)
+	case *look:
+		p.look(c)
+	case *message.PartitionsAltered:
+		p.altered(c, m)
 	case *flush:
 		p.flush(c)
 	case *retry:
@@ -108,7 +131,7 @@ func (p *Partition) Receive(c stage.Context) {
 	case *stage.Stopping:
 		p.stop(c)
 	case *stage.TimedOut, *stage.Down:
-		p.forsaken(c)
+		p.unanswered(c)
 	default:
 		c.Unhandled()
 	}
@@ -116,8 +139,14 @@ func (p *Partition) Receive(c stage.Context) {
 
 // ask serves a request now, or opens the log and serves it then.
 func (p *Partition) ask(c stage.Context, r request) {
-	if _, sweep := r.ask.(*message.Sweep); sweep {
+	switch m := r.ask.(type) {
+	case *message.Sweep:
 		p.closeRetired(c)
+	case *message.Pull:
+		if code := p.replica.Refusal(r.from.Address.Node, m.LeaderEpoch); code != message.OK {
+			p.refuse(c, r, code)
+			return
+		}
 	}
 	switch p.phase {
 	case open:
@@ -149,6 +178,10 @@ func (p *Partition) serve(c stage.Context, r request) {
 		p.deleteRecords(c, r.from, m)
 	case *message.DescribeProducers:
 		p.describeProducers(c, r.from)
+	case *message.Pull:
+		p.serveFollower(c, r.from, m)
+	case *message.Pulled:
+		p.take(c, m)
 	case *message.Sweep:
 		if p.sweep(c) {
 			p.restIfIdle(c)
@@ -156,16 +189,34 @@ func (p *Partition) serve(c stage.Context, r request) {
 	}
 }
 
-// lead takes a new word on who leads. It is kept where the next instance finds it.
+// unanswered is a question of ours that nobody answers: to the leader, to the broker, or to the disk.
+func (p *Partition) unanswered(c stage.Context) {
+	switch id := c.Answers(); {
+	case id == 0 || id == p.recovery:
+		p.forsaken(c)
+	case id == p.follow.asked:
+		p.leaderIsSilent(c)
+	case id == p.followers.proposal:
+		p.unheard(c)
+	}
+}
+
+// lead takes a new word on who leads. It is kept where the next instance finds it. Who pulls in another epoch's name, or from
+// one who leads no more, is told so.
 func (p *Partition) lead(c stage.Context, m *message.Leadership) {
-	out := p.replica.Lead(m)
+	out := p.replica.Lead(m, c.Now())
 	p.post.Leadership = p.replica.Office()
 	p.due = time.Time{} // retention may be another now
-	if p.phase != open {
-		return
+	if out.Changed {
+		p.follow, p.followers.proposal = follow{}, 0
+		p.dismissFollowers(c, message.NotLeaderOrFollower)
 	}
-	p.log.Configure(rolling(&p.replica.Office().Config))
-	p.carryOut(c, out)
+	if p.phase == open {
+		p.log.Configure(rolling(&p.replica.Office().Config))
+		p.carryOut(c, out)
+		p.watch(c)
+	}
+	p.pull(c)
 }
 
 // carryOut is the only place where a decision becomes an effect: sync, then publish, then answer.
@@ -175,6 +226,7 @@ func (p *Partition) carryOut(c stage.Context, out replica.Out) {
 	}
 	if out.Moved || out.Changed {
 		p.publish(c)
+		p.tellSoon(c)
 	}
 	p.free(c, out)
 }

@@ -1,14 +1,17 @@
 // Package replica is the brain of one copy of one partition: who leads in which epoch, who is in sync, how far the log
-// is durable here and how far it is committed everywhere. Offsets come in, decisions go out; it touches no disk, sends
-// nothing and knows no time.
+// is durable here and how far it is committed everywhere. Offsets, words and the time come in, decisions go out; it touches
+// no disk, sends nothing and reads no clock.
 //
 // A follower says with each pull how far it has appended and how far it has synced. Only what counts as durable under
-// the topic's rule moves the high watermark, which is the smallest durable end in the in-sync set.
+// the topic's rule moves the high watermark, which is the smallest durable end in the in-sync set, or in what that may be
+// already: a follower that was proposed for the set holds the mark back before the controller has answered (KIP-497). A
+// follower's own mark is what it was told, as far as its log goes.
 package replica
 
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -21,27 +24,33 @@ type Replica struct {
 	self message.NodeID
 
 	office    *message.Leadership // the last valid word on who leads
+	follows   bool                // another node leads, and this one keeps a copy
+	told      int64               // the high watermark that the leader of this epoch has told; unknown before
 	followers []follower          // the others in Replicas, while this one leads
+	wish      wish                // for another in-sync set, while this one leads
+	begun     int64               // the log's end here when this epoch began
 
 	end      int64 // the log's end here
 	synced   int64 // the disk's word: durable here below
 	loose    int64 // the end of the last append whose bytes no journal was given
 	journals int64 // the end of the last append whose bytes a journal may still be reading
-	durable  int64 // what counts as durable here under the topic's rule; it never falls
+	durable  int64 // what counts as durable here under the topic's rule; it falls only where the log is cut
 	high     int64 // the high watermark; unknown until everything found at the start is durable
 	found    int64 // the log's end when it was opened; nothing is committed before
 }
 
-// follower is another replica as its leader sees it.
-type follower struct {
-	node             message.NodeID
-	appended, synced int64
+// Log is what the brain must know of the log's history.
+type Log interface {
+	// Start is the first offset that may be read; First is the base of the batch that holds it.
+	Start() int64
+	First() int64
+	// EpochEnd is the largest leader epoch that is at most epoch, and the offset at which it ends; (-1, -1) if none.
+	EpochEnd(epoch int32) (found int32, end int64)
 }
 
 // Out is what has to happen: free the answers that wait for Durable and HighWatermark, publish if Moved, tell every
 // waiter if Changed.
 type Out struct {
-	Code          message.Code
 	Durable       int64 // what ends at or below it is durable on this node
 	HighWatermark int64 // what ends at or below it is committed; -1 while unknown
 	Moved         bool  // the high watermark is another than before
@@ -52,8 +61,8 @@ type Out struct {
 
 // New is a replica whose log is not open yet.
 func New(self message.NodeID, office *message.Leadership) Replica {
-	r := Replica{self: self, high: unknown, found: math.MaxInt64}
-	r.take(office)
+	r := Replica{self: self, high: unknown, told: unknown, found: math.MaxInt64}
+	r.take(office, time.Time{})
 	return r
 }
 
@@ -85,24 +94,32 @@ func (r *Replica) Admit(acks int16) message.Code {
 func (r *Replica) Enough() bool { return len(r.office.ISR) >= int(r.office.Config.MinInsyncReplicas) }
 
 // Lead takes a new word on who leads. An older one than what is known changes nothing.
-func (r *Replica) Lead(office *message.Leadership) Out {
+func (r *Replica) Lead(office *message.Leadership, now time.Time) Out {
 	if old := r.office; office.LeaderEpoch < old.LeaderEpoch ||
 		office.LeaderEpoch == old.LeaderEpoch && office.PartitionEpoch < old.PartitionEpoch {
 		return r.decide()
 	}
 	changed := office.LeaderEpoch != r.office.LeaderEpoch || office.Leader != r.office.Leader
 	flush := office.Config.Fsync && !r.office.Config.Fsync && r.synced < r.end
-	r.take(office)
+	r.take(office, now)
 	out := r.decide()
 	out.Changed, out.Flush = changed, flush
 	return out
 }
 
-// take puts the office on and makes room for the followers' ends: a follower's word from an earlier term does not count.
-func (r *Replica) take(office *message.Leadership) {
+// take puts the office on and makes room for the followers' ends: a follower's word from an earlier term does not count, nor
+// does what an earlier leader has told.
+func (r *Replica) take(office *message.Leadership, now time.Time) {
 	again := r.office != nil && r.office.LeaderEpoch == office.LeaderEpoch
+	if !again {
+		r.told, r.begun = unknown, r.end
+	}
+	if !again || r.office.PartitionEpoch != office.PartitionEpoch {
+		r.wish = wish{}
+	}
 	old := r.followers
 	r.office, r.followers = office, nil
+	r.follows = !r.Leads() && office.Leader != message.Nobody && slices.Contains(office.Replicas, r.self)
 	if !r.Leads() {
 		return
 	}
@@ -110,19 +127,27 @@ func (r *Replica) take(office *message.Leadership) {
 		if node == r.self {
 			continue
 		}
-		f := follower{node: node, appended: unknown, synced: unknown}
+		f := follower{node: node, appended: unknown, synced: unknown, told: unknown, goal: r.end, goalAt: now, caughtUp: now}
 		if i := indexOf(old, node); i >= 0 && again {
 			f = old[i]
 		}
+		f.counts = slices.Contains(office.ISR, node) || slices.Contains(r.wish.more, node)
 		r.followers = append(r.followers, f)
 	}
 }
 
-// Opened says that the log was opened and ends at end, of which everything below synced is known to be durable.
-func (r *Replica) Opened(end, synced int64) Out {
+// Opened says that the log was opened and ends at end, of which everything below synced is known to be durable. Followers
+// have had nobody to pull from before.
+func (r *Replica) Opened(end, synced int64, now time.Time) Out {
+	if r.found == math.MaxInt64 {
+		r.begun = end
+	}
 	r.end, r.found, r.synced = end, end, min(synced, end)
 	if r.synced < end {
 		r.loose = end
+	}
+	for i := range r.followers {
+		r.followers[i].caughtUp = now
 	}
 	out := r.decide()
 	out.Changed = true
@@ -132,7 +157,10 @@ func (r *Replica) Opened(end, synced int64) Out {
 // Appended says that the log now ends at end. Under the page cache's rule it counts from the next Now on, so that a
 // burst of appends is one decision. While something below the append is only in the page cache the journal must not have
 // it, but the files themselves are synced: or a crash would leave a gap in front of the journal's entry.
-func (r *Replica) Appended(end int64) Out {
+func (r *Replica) Appended(end int64, now time.Time) Out {
+	for i := range r.followers {
+		r.followers[i].leftBehind(r.end, end, r.office.Config.Fsync, now)
+	}
 	journal := r.office.Config.Fsync && r.synced >= r.loose
 	if journal {
 		r.journals = end
@@ -152,26 +180,15 @@ func (r *Replica) Synced(end int64) Out {
 	return r.decide()
 }
 
-// Pull is a follower's word, given with its next pull, on how far it has appended and synced in the epoch that it
-// follows. Refusals: NotLeaderOrFollower, FencedLeaderEpoch, UnknownLeaderEpoch, and ReplicaNotAvailable for a node
-// that keeps no copy.
-func (r *Replica) Pull(from message.NodeID, epoch int32, appended, synced int64) Out {
-	code := message.OK
-	i := indexOf(r.followers, from)
-	switch {
-	case !r.Leads():
-		code = message.NotLeaderOrFollower
-	case epoch < r.office.LeaderEpoch:
-		code = message.FencedLeaderEpoch
-	case epoch > r.office.LeaderEpoch:
-		code = message.UnknownLeaderEpoch
-	case i < 0:
-		code = message.ReplicaNotAvailable
-	default:
-		r.followers[i] = follower{from, min(appended, r.end), min(synced, appended, r.end)}
-	}
+// Truncated says that the log was cut, or begun anew: it ends at end, and all of that is in the disk's care. What is committed
+// can fall with it only behind an unclean election.
+func (r *Replica) Truncated(end int64) Out {
+	r.end, r.synced, r.durable = end, min(r.synced, end), min(r.durable, end)
+	r.loose, r.journals, r.begun = end, min(r.journals, end), min(r.begun, end)
+	before := r.high
+	r.high = min(r.high, end)
 	out := r.decide()
-	out.Code = code
+	out.Moved = r.high != before
 	return out
 }
 
@@ -179,8 +196,13 @@ func (r *Replica) Pull(from message.NodeID, epoch int32, appended, synced int64)
 func (r *Replica) decide() Out {
 	before := r.high
 	r.durable = max(r.durable, r.durableHere())
-	if c := r.committed(); r.Leads() && c > r.high && (r.high != unknown || c >= r.found) {
-		r.high = c
+	switch {
+	case r.Leads():
+		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found) {
+			r.high = c
+		}
+	case r.told != unknown:
+		r.high = max(r.high, min(r.told, r.end))
 	}
 	return Out{Durable: r.durable, HighWatermark: r.high, Moved: r.high != before}
 }
@@ -194,24 +216,13 @@ func (r *Replica) durableHere() int64 {
 	return r.end
 }
 
-// committed is the smallest durable end in the in-sync set.
+// committed is the smallest durable end in the in-sync set, and in what that may be already.
 func (r *Replica) committed() int64 {
 	end := r.durable
-	for _, f := range r.followers {
-		if slices.Contains(r.office.ISR, f.node) {
+	for i := range r.followers {
+		if f := &r.followers[i]; f.counts {
 			end = min(end, f.durable(r.office.Config.Fsync))
 		}
 	}
 	return end
-}
-
-func (f follower) durable(fsync bool) int64 {
-	if fsync {
-		return f.synced
-	}
-	return f.appended
-}
-
-func indexOf(followers []follower, node message.NodeID) int {
-	return slices.IndexFunc(followers, func(f follower) bool { return f.node == node })
 }

@@ -1,0 +1,79 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// proposePatience is how long a change of the in-sync set may take before it is asked for again.
+const proposePatience = 10 * time.Second
+
+// watch looks after followers as long as somebody in sync has not everything.
+func (p *Partition) watch(c stage.Context) {
+	if !p.followers.watching && p.replica.Lags() {
+		p.lookIn(c, p.post.LagMax/2)
+	}
+}
+
+func (p *Partition) lookIn(c stage.Context, d time.Duration) {
+	p.followers.watching = true
+	c.After(d, &look{})
+}
+
+func (p *Partition) look(c stage.Context) {
+	p.followers.watching = false
+	if p.phase == open {
+		p.propose(c)
+		p.watch(c)
+	}
+}
+
+// propose asks the controller, by way of the broker, which knows in whose name it speaks, for another in-sync set. What becomes of it
+// comes as Leadership.
+func (p *Partition) propose(c stage.Context) {
+	if p.followers.proposal != 0 {
+		return
+	}
+	wish := p.replica.Propose(c.Now(), p.post.LagMax)
+	if wish == nil {
+		return
+	}
+	wish.Partition, p.post.wished = p.post.ID, wish
+	self := c.Self().Node
+	p.followers.proposal = c.Ask(message.BrokerAt(self),
+		&message.AlterPartition{Node: self, Partitions: []message.NewISR{*wish}}, proposePatience)
+}
+
+// altered is the controller's answer. Only a refusal for good lets go of who was to be in sync: a change that has overtaken this
+// one may have been this one, heard of twice.
+func (p *Partition) altered(c stage.Context, m *message.PartitionsAltered) {
+	if p.followers.proposal == 0 || c.Answers() != p.followers.proposal || len(m.Codes) != 1 {
+		return
+	}
+	switch m.Codes[0] {
+	case message.OK, message.InvalidUpdateVersion, message.FencedLeaderEpoch, message.NewLeaderElected:
+		p.followers.proposal = 0
+	case message.NotController, message.StaleBrokerEpoch, message.RequestTimedOut, message.BrokerNotAvailable:
+		p.unheard(c)
+	default:
+		p.followers.proposal = 0
+		out := p.replica.Refused()
+		if p.phase == open {
+			p.carryOut(c, out)
+		}
+		if !p.followers.watching {
+			p.lookIn(c, p.post.LagMax/2)
+		}
+	}
+}
+
+// unheard asks again in a while.
+func (p *Partition) unheard(c stage.Context) {
+	p.followers.proposal = 0
+	p.replica.Unheard()
+	if !p.followers.watching {
+		p.lookIn(c, p.post.PauseMax)
+	}
+}

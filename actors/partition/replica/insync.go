@@ -1,0 +1,97 @@
+package replica
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// wish is what a leader has proposed since the last word on who is in sync. As long as it may yet be granted, the high
+// watermark waits for everybody in the set as it is and as it may be: whom the controller has just taken in could be the next
+// leader, and whom it has not yet taken out as well.
+type wish struct {
+	open bool             // nobody has answered
+	more []message.NodeID // who is to be in sync and was not
+}
+
+// Lags says that somebody in the in-sync set has not everything: look again, at the latest when half of the lag that is allowed has passed.
+func (r *Replica) Lags() bool {
+	return slices.ContainsFunc(r.followers, func(f follower) bool {
+		return f.durable(r.office.Config.Fsync) < r.end && slices.Contains(r.office.ISR, f.node)
+	})
+}
+
+// Propose says who should be in sync, if that is another set than it is, and no wish is open: without those that have not had everything
+// for longer than lag (replica.lag.time.max.ms), with those that have caught up with what is committed and with where
+// this leader began. The leader stays in it. The partition's name is the caller's to fill in.
+func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
+	if !r.Leads() || r.wish.open {
+		return nil
+	}
+	set := r.office.ISR
+	for i := range r.followers {
+		switch f := &r.followers[i]; r.should(f, now, lag) {
+		case leave:
+			set = slices.DeleteFunc(slices.Clone(set), func(n message.NodeID) bool { return n == f.node })
+		case enter:
+			set = append(slices.Clip(set), f.node)
+			r.await(f)
+		}
+	}
+	if slices.Equal(set, r.office.ISR) {
+		return nil
+	}
+	r.wish.open = true
+	return &message.NewISR{LeaderEpoch: r.office.LeaderEpoch, PartitionEpoch: r.office.PartitionEpoch, ISR: set}
+}
+
+// What a follower should do.
+const (
+	stay = iota
+	leave
+	enter
+)
+
+func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
+	durable, late := f.durable(r.office.Config.Fsync), now.Sub(f.caughtUp) > lag
+	switch in := slices.Contains(r.office.ISR, f.node); {
+	case in && durable < r.end && late:
+		return leave
+	case !in && r.high != unknown && durable >= max(r.high, r.begun) && !late:
+		return enter
+	}
+	return stay
+}
+
+// await lets a follower hold back the high watermark from now on.
+func (r *Replica) await(f *follower) {
+	f.counts = true
+	if !slices.Contains(r.wish.more, f.node) {
+		r.wish.more = append(r.wish.more, f.node)
+	}
+}
+
+// Hope takes up what an earlier instance of this leader has proposed, of which nobody knows what became.
+func (r *Replica) Hope(asked *message.NewISR) {
+	if !r.Leads() || asked == nil || asked.LeaderEpoch != r.office.LeaderEpoch || asked.PartitionEpoch != r.office.PartitionEpoch {
+		return
+	}
+	for i := range r.followers {
+		if f := &r.followers[i]; !f.counts && slices.Contains(asked.ISR, f.node) {
+			r.await(f)
+		}
+	}
+}
+
+// Unheard says that nobody knows what became of the wish: it may be repeated, and it may yet be granted.
+func (r *Replica) Unheard() { r.wish.open = false }
+
+// Refused says that the wish will not be granted: who was to be in sync is not waited for.
+func (r *Replica) Refused() Out {
+	r.wish = wish{}
+	for i := range r.followers {
+		r.followers[i].counts = slices.Contains(r.office.ISR, r.followers[i].node)
+	}
+	return r.decide()
+}

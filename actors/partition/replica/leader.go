@@ -1,0 +1,136 @@
+package replica
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// follower is another replica as its leader sees it.
+type follower struct {
+	node             message.NodeID
+	appended, synced int64
+	told             int64 // the high watermark that it knows of
+	counts           bool  // it holds back the high watermark
+
+	// It had everything that there was at caughtUp. When it has goal too, it had everything at goalAt: so one that is under load,
+	// and never has the last record, is told from one that falls back.
+	caughtUp time.Time
+	goal     int64
+	goalAt   time.Time
+}
+
+// durable is the end that counts.
+func (f *follower) durable(fsync bool) int64 {
+	if fsync {
+		return f.synced
+	}
+	return f.appended
+}
+
+// leftBehind notes when one that had everything ceases to.
+func (f *follower) leftBehind(before, end int64, fsync bool, now time.Time) {
+	if f.durable(fsync) >= before {
+		f.caughtUp, f.goal, f.goalAt = now, end, now
+	}
+}
+
+// pulled takes a follower's word. It cannot have synced what it has not appended.
+func (f *follower) pulled(m *message.Pull, end int64, fsync bool, now time.Time) {
+	f.appended, f.synced, f.told = m.End, min(m.Synced, m.End), m.HighWatermark
+	switch durable := f.durable(fsync); {
+	case durable >= end:
+		f.caughtUp = now
+	case durable >= f.goal:
+		f.caughtUp, f.goal, f.goalAt = f.goalAt, end, now
+	}
+}
+
+func indexOf(followers []follower, node message.NodeID) int {
+	return slices.IndexFunc(followers, func(f follower) bool { return f.node == node })
+}
+
+// Followed says that this node leads and others copy from it.
+func (r *Replica) Followed() bool { return len(r.followers) > 0 }
+
+// Refusal says why a node's word about an epoch is not heard: NotLeaderOrFollower, FencedLeaderEpoch, UnknownLeaderEpoch, or
+// ReplicaNotAvailable for a node that keeps no copy.
+func (r *Replica) Refusal(from message.NodeID, epoch int32) message.Code {
+	switch {
+	case !r.Leads():
+		return message.NotLeaderOrFollower
+	case epoch < r.office.LeaderEpoch:
+		return message.FencedLeaderEpoch
+	case epoch > r.office.LeaderEpoch:
+		return message.UnknownLeaderEpoch
+	case indexOf(r.followers, from) < 0:
+		return message.ReplicaNotAvailable
+	}
+	return message.OK
+}
+
+// Pull is a follower's word on how far it has appended and synced. The answer is nil where it may wait for what is Due; else it
+// is refused, or told where its log ceases to be the leader's, and then nothing that it says counts.
+func (r *Replica) Pull(from message.NodeID, m *message.Pull, log Log, now time.Time) (Out, *message.Pulled) {
+	if code := r.Refusal(from, m.LeaderEpoch); code != message.OK {
+		return r.decide(), r.Answer(code, log.Start())
+	}
+	if no := r.diverges(m, log); no != nil {
+		return r.decide(), no
+	}
+	r.followers[indexOf(r.followers, from)].pulled(m, r.end, r.office.Config.Fsync, now)
+	return r.decide(), nil
+}
+
+// diverges is the answer to a follower whose log is no prefix of the leader's (KIP-101, KIP-595); nil if it is one. To one with
+// which there is nothing in common it says where to begin again.
+func (r *Replica) diverges(m *message.Pull, log Log) *message.Pulled {
+	switch {
+	case m.End < log.Start() && m.End < log.First():
+		return r.Answer(message.OffsetOutOfRange, log.First())
+	case m.LastEpoch < 0 && m.End <= r.end:
+		return nil
+	case m.LastEpoch < 0:
+		return r.Answer(message.OffsetOutOfRange, log.First())
+	}
+	epoch, end := log.EpochEnd(m.LastEpoch)
+	switch {
+	case epoch < 0:
+		return r.Answer(message.OffsetOutOfRange, log.First())
+	case epoch == m.LastEpoch && m.End <= end:
+		return nil
+	}
+	no := r.Answer(message.OK, log.Start())
+	no.DivergingEpoch, no.DivergingEnd = epoch, end
+	return no
+}
+
+// Answer is an answer to a pull that brings nothing.
+func (r *Replica) Answer(code message.Code, start int64) *message.Pulled {
+	return &message.Pulled{Code: code, LeaderEpoch: r.office.LeaderEpoch, HighWatermark: r.high, LogStart: start, DivergingEpoch: -1, DivergingEnd: -1}
+}
+
+// Due is what a parked pull can be answered.
+type Due uint8
+
+// What a parked pull waits for.
+const (
+	Wait  Due = iota // there is nothing that the follower does not know
+	Tell             // the high watermark is another
+	Bring            // there are records behind the follower's end
+)
+
+// Due says what there is for a follower.
+func (r *Replica) Due(node message.NodeID) Due {
+	i := indexOf(r.followers, node)
+	switch {
+	case i < 0:
+		return Wait
+	case r.followers[i].appended < r.end:
+		return Bring
+	case r.followers[i].told < r.high:
+		return Tell
+	}
+	return Wait
+}
