@@ -16,9 +16,9 @@ import (
 
 // damage changes bytes of files of a node that was shut down cleanly, so that all of them were synced: single bits that rot,
 // or a sector that is noise or that another write was meant for.
-func (n *nemesis) damage(f Fault) {
+func (n *nemesis) damage(h *host, f Fault) {
 	chance := n.trial.Rand("damage")
-	disk := n.trial.node.Disk
+	disk := h.Disk
 	for range f.Times {
 		paths := filesOf(disk, ".", f.Path)
 		if len(paths) == 0 {
@@ -34,7 +34,7 @@ func (n *nemesis) damage(f Fault) {
 			at, length = at/sector*sector, sector
 		}
 		length = min(length, len(bytes)-at)
-		if !n.mayDamage(path, bytes, at, at+length) {
+		if !n.mayDamage(h, path, bytes, at, at+length) {
 			continue
 		}
 		n.trial.Note("damage: %s at %d, %d bytes of %d", path, at, length, len(bytes))
@@ -109,7 +109,7 @@ func readFile(disk *vfs.MemoryFS, path string) ([]byte, error) {
 
 // mayDamage says that damage to bytes of a file must be survivable, and notes what it may cost. What is a log's own, and can be
 // made anew, costs nothing. Without metadata or journal a node may refuse to start, if it names the file.
-func (n *nemesis) mayDamage(path string, bytes []byte, from, to int) bool {
+func (n *nemesis) mayDamage(h *host, path string, bytes []byte, from, to int) bool {
 	parts := strings.Split(path, "/")
 	if parts[0] != "topics" {
 		n.trial.vital = append(n.trial.vital, path)
@@ -126,7 +126,7 @@ func (n *nemesis) mayDamage(path string, bytes []byte, from, to int) bool {
 		return parts[3] != "start" // how far records are deleted is nowhere else once the journal has moved on
 	}
 	first, next := batchesAt(bytes, from, to)
-	if first < 0 || next > n.proven(p) {
+	if first < 0 || next > n.proven(h, p) {
 		return false
 	}
 	n.trial.history.Damaged(p, first, next)
@@ -136,13 +136,13 @@ func (n *nemesis) mayDamage(path string, bytes []byte, from, to int) bool {
 // proven is how far the disk will know a partition's log to be whole when the node starts: above that nobody can tell damage from
 // what a loss of power has torn. Not everything is below it even after a clean shutdown, whose last start may have been behind a
 // crash with the log not opened since.
-func (n *nemesis) proven(p *check.Partition) int64 {
-	known, err := journal.LoadCheckpoint(n.trial.node.Disk, "journal.checkpoint")
+func (n *nemesis) proven(h *host, p *check.Partition) int64 {
+	known, err := journal.LoadCheckpoint(h.Disk, "journal.checkpoint")
 	if err != nil {
 		return 0
 	}
 	for _, point := range known.Points {
-		if point.Partition == (message.PartitionID{Topic: p.Topic.ID, Index: p.Index}) {
+		if point.Partition == p.ID() {
 			return point.Synced
 		}
 	}
@@ -185,26 +185,28 @@ func batchesAt(bytes []byte, from, to int) (first, next int64) {
 
 // backup is a data directory as it was, and what was known then.
 type backup struct {
+	of    *host
 	disk  *vfs.MemoryFS
 	known *check.Memory
 }
 
 // keepBackup copies the node's disk as a snapshot of the volume does. One that fails is not worth it.
-func (n *nemesis) keepBackup() {
-	if n.broken || n.backup != nil {
+func (n *nemesis) keepBackup(h *host) {
+	if h.broken || n.backup != nil {
 		return
 	}
 	t := n.trial
-	n.backup = &backup{t.node.Disk.CrashClone(t.Rand("backup")), t.history.Remember()}
+	n.backup = &backup{h, h.Disk.CrashClone(t.Rand("backup")), t.history.Remember()}
 }
 
 // restore puts the backup in the place of the node's disk.
 func (n *nemesis) restore() {
 	t := n.trial
-	t.power()
-	t.node.Disk = n.backup.disk
-	n.calm()
+	h := n.backup.of
+	t.power(h)
+	h.Disk = n.backup.disk
+	h.calm()
 	t.history.Recall(n.backup.known)
 	t.Note("the disk is as it was")
-	t.start()
+	t.start(h)
 }

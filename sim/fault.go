@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -12,12 +13,16 @@ import (
 type Fault struct {
 	Kind     FaultKind
 	AtMillis int
-	On       *Probe `json:",omitempty"`
+	// Node is whom it is done to, where Who does not say it otherwise: 0 is the first. Peer is at the other end of a link.
+	Node, Peer message.NodeID `json:",omitempty"`
+	Who        string         `json:",omitempty"`
+	On         *Probe         `json:",omitempty"`
 	// ForMillis is how long it lasts: a node is down, a disk is slow.
 	ForMillis int `json:",omitempty"`
 	// Times is how often: crashes of a crash loop, operations that fail.
 	Times int `json:",omitempty"`
-	// Amount is how much: milliseconds that a clock jumps, bytes that are left on a disk, times that it is slower.
+	// Amount is how much: milliseconds that a clock jumps or a link takes longer, bytes that are left on a disk or that a link
+	// takes in a second, times that a disk is slower, a bit for each node that is in the upper half.
 	Amount int `json:",omitempty"`
 	// Path says which files suffer.
 	Path string `json:",omitempty"`
@@ -62,9 +67,34 @@ const (
 	Backup      FaultKind = "backup"      // in the end the disk is as it was then
 )
 
+// What goes wrong in a cluster.
+const (
+	Blackout FaultKind = "blackout" // every node loses power at once
+
+	Sever   FaultKind = "sever"   // nothing passes between a node and its peer
+	OneWay  FaultKind = "one-way" // nothing passes from a node to its peer
+	Isolate FaultKind = "isolate" // nothing passes between a node and all others
+	Mute    FaultKind = "mute"    // nothing passes from a node to the others
+	Deafen  FaultKind = "deafen"  // nothing passes from the others to a node
+	Halves  FaultKind = "halves"  // nothing passes from one half of the nodes to the other
+	Lag     FaultKind = "lag"     // a node's links take longer
+	Narrow  FaultKind = "narrow"  // a node's links take few bytes
+	Clog    FaultKind = "clog"    // no bulk passes from a node
+	Unlink  FaultKind = "unlink"  // the connection between a node and its peer is reset
+)
+
 func (f Fault) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s at %d ms", f.Kind, f.AtMillis)
+	switch {
+	case f.Who != "":
+		fmt.Fprintf(&b, ", of the %s", f.Who)
+	case f.Node > 0:
+		fmt.Fprintf(&b, ", of node %d", f.Node)
+	}
+	if f.Peer > 0 {
+		fmt.Fprintf(&b, " to node %d", f.Peer)
+	}
 	if f.On != nil {
 		fmt.Fprintf(&b, ", %d us after %s %s (%d more first)", f.On.Micros, f.On.Op, f.On.Path, f.On.Skip)
 	}

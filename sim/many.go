@@ -31,9 +31,10 @@ type Outcome struct {
 // twinEvery: so many seeds to one that runs twice.
 const twinEvery = 10
 
-// Seed draws a seed's scenario and runs it, now and then twice. A difference between the two outranks everything else.
-func Seed(seed uint64) Outcome {
-	s := Draw(seed)
+// Seed draws a seed's scenario for so many nodes and runs it, now and then twice. A difference between the two outranks
+// everything else.
+func Seed(seed uint64, nodes int) Outcome {
+	s := DrawCluster(seed, nodes)
 	r := Run(s, Options{})
 	o := r.Outcome(seed)
 	if seed%twinEvery == 0 {
@@ -57,6 +58,7 @@ func (r Result) Outcome(seed uint64) Outcome {
 // Share is one process's part of many seeds: First, First+Stride, and so on.
 type Share struct {
 	First, Seeds, Stride uint64
+	Nodes                int // of each world; 0 is 1
 	Plant                planted.Bug
 	// UntilFound ends with the first seed that fails.
 	UntilFound bool
@@ -94,13 +96,13 @@ func (s Share) seed(seed uint64) (o Outcome) {
 			o = Outcome{Seed: seed, Failure: fmt.Sprintf("Nothing panics. (no-panic) %v", p), Invariant: "no-panic"}
 		}
 	}()
-	o = Seed(seed)
+	o = Seed(seed, s.Nodes)
 	if o.Failure == "" || s.Plant == planted.None {
 		return o
 	}
 	planted.Plant(planted.None)
 	defer planted.Plant(s.Plant)
-	if clean := Seed(seed); clean.Failure != "" { // the bug has not been planted: it was there
+	if clean := Seed(seed, s.Nodes); clean.Failure != "" { // the bug has not been planted: it was there
 		o.Failure = ""
 	}
 	return o
@@ -109,7 +111,7 @@ func (s Share) seed(seed uint64) (o Outcome) {
 // Elsewhere runs a share in a process of its own, started as command with the share's flags, and hands each outcome out.
 func (s Share) Elsewhere(ctx context.Context, command []string, each func(Outcome)) error {
 	args := append(slices.Clone(command[1:]), "--first-seed", strconv.FormatUint(s.First, 10), "--seeds", strconv.FormatUint(s.Seeds, 10),
-		"--stride", strconv.FormatUint(s.Stride, 10), "--plant", strconv.Itoa(int(s.Plant)))
+		"--stride", strconv.FormatUint(s.Stride, 10), "--plant", strconv.Itoa(int(s.Plant)), "--nodes", strconv.Itoa(s.Nodes))
 	if s.UntilFound {
 		args = append(args, "--until-found")
 	}
@@ -162,14 +164,15 @@ func (t *Totals) String() string {
 		float64(t.Seeds)/max(t.Took.Minutes(), 1e-9))
 }
 
-// Many runs seeds in several processes. each hears of every outcome, one at a time.
-func Many(ctx context.Context, command []string, first, seeds uint64, jobs int, plant planted.Bug, each func(Outcome)) (Totals, error) {
+// Many runs a share's seeds, one behind the other, in several processes. each hears of every outcome, one at a time.
+func Many(ctx context.Context, command []string, all Share, jobs int, each func(Outcome)) (Totals, error) {
 	total := Totals{Failed: []Outcome{}}
 	began := time.Now()
 	outcomes := make(chan Outcome, 64)
 	ended := make(chan error, jobs)
 	for j := range uint64(jobs) {
-		share := Share{First: first + j, Seeds: (seeds + uint64(jobs) - 1 - j) / uint64(jobs), Stride: uint64(jobs), Plant: plant}
+		share := all
+		share.First, share.Seeds, share.Stride = all.First+j, (all.Seeds+uint64(jobs)-1-j)/uint64(jobs), uint64(jobs)
 		go func() { ended <- share.Elsewhere(ctx, command, func(o Outcome) { outcomes <- o }) }()
 	}
 	var err error

@@ -9,17 +9,10 @@ import (
 
 // nemesis lets a scenario's faults happen.
 type nemesis struct {
-	trial *trial
-	armed []*armed // that wait for their moment
-	over  bool
-	ahead time.Duration // of the node's clock
-	// shutdown: a clean end is due, which steps the world and can not come from within it.
-	shutdown      bool
-	afterShutdown time.Duration
-	rotten        *Fault // and damage comes behind it
-	backup        *backup
-	worn          bool // the disk could not be read: a partition that met that too often is down until the node starts anew
-	broken        bool // the disk has failed: partitions may be down for good until somebody starts the node anew
+	trial  *trial
+	armed  []*armed // that wait for their moment
+	over   bool
+	backup *backup
 }
 
 // armed is a fault and what has still to happen before it.
@@ -43,35 +36,35 @@ func (n *nemesis) begin() {
 	}
 }
 
-// operated hears of every operation on the disk.
-func (n *nemesis) operated(op vfs.Op, path string, _ int64, _ int, err error) {
+// operated hears of every operation on a node's disk.
+func (n *nemesis) operated(h *host, name string, op vfs.Op, path string, err error) {
 	if n.trial.trace != nil && (err != nil || op != vfs.OpRead && op != vfs.OpStat && op != vfs.OpClose && op != vfs.OpOpen) {
-		n.trial.Note("disk %s %s %v", op, path, err)
+		n.trial.Note("%s %s %s %v", name, op, path, err)
 	}
 	if len(n.armed) > 0 {
-		n.moment(op, path)
+		n.moment(h, op, path)
 	}
 }
 
 // acked hears of every batch that a client is told to be durable.
 func (n *nemesis) acked() {
 	if len(n.armed) > 0 {
-		n.moment("", "")
+		n.moment(nil, "", "")
 	}
 }
 
 // told hears of every change that a client is told of.
 func (n *nemesis) told() {
 	if len(n.armed) > 0 {
-		n.moment(news, "")
+		n.moment(nil, news, "")
 	}
 }
 
-// moment fires the faults that have waited for it.
-func (n *nemesis) moment(op vfs.Op, path string) {
+// moment fires the faults that have waited for it: on their own node, if it is one's.
+func (n *nemesis) moment(h *host, op vfs.Op, path string) {
 	kept := n.armed[:0]
 	for _, a := range n.armed {
-		if a.On.Op != op || !strings.Contains(path, a.On.Path) {
+		if h != nil && h != n.victim(a.Fault) || a.On.Op != op || !strings.Contains(path, a.On.Path) {
 			kept = append(kept, a)
 			continue
 		}
@@ -80,7 +73,7 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 			continue
 		}
 		if a.On.Micros == 0 {
-			n.freeze(a.Kind)
+			n.freeze(a.Fault)
 		}
 		n.trial.After(time.Duration(a.On.Micros)*time.Microsecond, func() {
 			if !n.over {
@@ -93,65 +86,82 @@ func (n *nemesis) moment(op vfs.Op, path string) {
 
 // freeze lets no more operation reach the disk: the node ends between this one and the next, though both may be one step
 // of the world.
-func (n *nemesis) freeze(kind FaultKind) {
-	switch kind {
+func (n *nemesis) freeze(f Fault) {
+	h := n.victim(f)
+	switch f.Kind {
 	case Power, PowerLoop:
-		n.trial.node.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
+		h.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
 	case Kill, KillAndPower:
-		n.trial.node.Disk.Keep()
+		h.Disk.Keep()
 	}
 }
 
 // happen lets one fault happen.
 func (n *nemesis) happen(f Fault) {
-	t, m := n.trial, n.trial.node
+	t, h := n.trial, n.victim(f)
 	t.Note("fault: %v", f)
 	lasting := time.Duration(f.ForMillis) * time.Millisecond
 	switch f.Kind {
 	case Power:
-		t.power()
-		n.startAfter(lasting)
+		t.power(h)
+		n.startAfter(h, lasting)
+	case Blackout:
+		n.blackout(lasting)
 	case Kill:
-		n.kill()
-		n.startAfter(lasting)
+		h.Kill()
+		n.startAfter(h, lasting)
 	case PowerLoop:
-		n.loop(f.Times, lasting)
+		n.loop(h, f.Times, lasting)
 	case KillAndPower:
-		n.kill()
-		t.start()
-		n.later(lasting, func() { n.loop(0, lasting) })
+		h.Kill()
+		t.start(h)
+		n.later(lasting, func() { n.loop(h, 0, lasting) })
 	case Rot, Garbled, Misdirected:
-		if !n.broken {
-			n.shutdown, n.afterShutdown, n.rotten = true, lasting, &f
+		if !h.broken {
+			h.shutdown, h.afterShutdown, h.rotten = true, lasting, &f
 		}
 	case Backup:
-		n.keepBackup()
+		n.keepBackup(h)
 	case Restart:
-		n.shutdown, n.afterShutdown = true, lasting
+		h.shutdown, h.afterShutdown = true, lasting
 	case Pause:
-		m.Pause()
-		stage := m.Stage
-		n.later(lasting, func() {
-			if m.Stage == stage {
-				m.Resume()
-			}
-		})
+		n.pause(h, lasting)
 	case Clock:
-		n.ahead += time.Duration(f.Amount) * time.Millisecond
-		m.SetClock(n.ahead)
-		t.history.Ahead = max(t.history.Ahead, n.ahead)
+		h.ahead += time.Duration(f.Amount) * time.Millisecond
+		h.SetClock(h.ahead)
+		t.history.Ahead = max(t.history.Ahead, h.ahead)
 	case Cut:
-		t.Net.Cut(m.ID)
+		t.Net.Cut(h.ID)
 	case Full:
-		n.full(int64(f.Amount), lasting)
+		n.full(h, int64(f.Amount), lasting)
 	case ReadOnly:
-		m.Disk.SetReadOnly(true)
-		n.later(lasting, func() { m.Disk.SetReadOnly(false) })
+		h.Disk.SetReadOnly(true)
+		n.later(lasting, func() { h.Disk.SetReadOnly(false) })
 	case Slow, Hung:
-		m.Slow(float64(f.Amount))
-		n.later(lasting, func() { m.Slow(t.scenario.Disk.Slow) })
+		h.Slow(float64(f.Amount))
+		n.later(lasting, func() { h.Slow(t.scenario.Disk.Slow) })
+	case SyncError, SyncDirError, WriteError, ShortWrite, ReadError:
+		n.breakDisk(h, f)
 	default:
-		n.breakDisk(f)
+		n.breakLinks(h, f, lasting)
+	}
+}
+
+func (n *nemesis) pause(h *host, lasting time.Duration) {
+	h.Pause()
+	stage := h.Stage
+	n.later(lasting, func() {
+		if h.Stage == stage {
+			h.Resume()
+		}
+	})
+}
+
+// blackout lets the power of every node go at once.
+func (n *nemesis) blackout(lasting time.Duration) {
+	for _, h := range n.trial.hosts {
+		n.trial.power(h)
+		n.startAfter(h, lasting)
 	}
 }
 
@@ -164,52 +174,49 @@ func (n *nemesis) later(d time.Duration, do func()) {
 	})
 }
 
-func (n *nemesis) startAfter(d time.Duration) { n.later(d, n.trial.start) }
-
-// kill ends the process. Where a sync has failed before, the page cache shows what the disk does not have, the kernel calls
-// it clean, and the next process cannot find out: it has to be right all the same.
-func (n *nemesis) kill() { n.trial.node.Kill() }
+func (n *nemesis) startAfter(h *host, d time.Duration) {
+	n.later(d, func() { n.trial.start(h) })
+}
 
 // loop lets the power go again and again in the midst of recovery.
-func (n *nemesis) loop(times int, lasting time.Duration) {
-	n.trial.power()
+func (n *nemesis) loop(h *host, times int, lasting time.Duration) {
+	n.trial.power(h)
 	if times == 0 {
-		n.startAfter(lasting)
+		n.startAfter(h, lasting)
 		return
 	}
 	n.later(lasting, func() {
-		n.trial.start()
-		n.later(time.Duration(n.trial.Rand("nemesis").IntN(5000))*time.Microsecond, func() { n.loop(times-1, lasting) })
+		n.trial.start(h)
+		n.later(time.Duration(n.trial.Rand("nemesis").IntN(5000))*time.Microsecond, func() { n.loop(h, times-1, lasting) })
 	})
 }
 
-func (n *nemesis) full(left int64, lasting time.Duration) {
-	m := n.trial.node
-	total, free, err := m.Disk.Usage()
+func (n *nemesis) full(h *host, left int64, lasting time.Duration) {
+	total, free, err := h.Disk.Usage()
 	if err != nil {
 		return
 	}
 	if n.trial.scenario.Disk.FullAtSync { // syncs fail
-		n.fail()
+		n.fail(h)
 	}
-	m.Disk.SetCapacity(total - free + left)
-	n.later(lasting, func() { m.Disk.SetCapacity(diskBytes) })
+	h.Disk.SetCapacity(total - free + left)
+	n.later(lasting, func() { h.Disk.SetCapacity(diskBytes) })
 }
 
 const diskBytes = 1 << 40
 
-// fail notes that the disk fails.
-func (n *nemesis) fail() {
-	n.broken = true
+// fail notes that a node's disk fails.
+func (n *nemesis) fail(h *host) {
+	h.broken = true
 	n.trial.history.DiskFailed()
 }
 
 var ops = map[FaultKind]vfs.Op{SyncError: vfs.OpSync, SyncDirError: vfs.OpSyncDir, WriteError: vfs.OpWrite, ShortWrite: vfs.OpWrite, ReadError: vfs.OpRead}
 
 // breakDisk lets the disk's next operations on some files fail.
-func (n *nemesis) breakDisk(f Fault) {
-	if n.worn = true; f.Kind != ReadError {
-		n.fail()
+func (n *nemesis) breakDisk(h *host, f Fault) {
+	if h.worn = true; f.Kind != ReadError {
+		n.fail(h)
 	}
 	rates := vfs.Rates{}
 	left := f.Times
@@ -233,49 +240,58 @@ func (n *nemesis) breakDisk(f Fault) {
 	case ReadError:
 		rates.Read = 1
 	}
-	n.trial.node.Disk.SetRates(rates)
+	h.Disk.SetRates(rates)
 }
 
-// end takes everything back that can be, and has a node started that is down, or whose disk has failed.
+// end takes everything back that can be, and has nodes started that are down, or whose disks have failed.
 func (n *nemesis) end() {
-	n.over, n.armed, n.rotten = true, nil, nil
-	n.calm()
+	n.over, n.armed = true, nil
 	n.trial.Net.Hurry()
-	m := n.trial.node
-	m.Slow(n.trial.scenario.Disk.Slow)
-	m.Resume()
-	if n.broken || n.worn {
-		n.kill()
+	n.trial.Mesh.Heal()
+	for _, h := range n.trial.hosts {
+		h.rotten = nil
+		h.calm()
+		h.Slow(n.trial.scenario.Disk.Slow)
+		h.Resume()
+		// Where a sync has failed before, the page cache shows what the disk does not have, the kernel calls it clean, and the
+		// next process cannot find out: it has to be right all the same.
+		if h.broken || h.worn {
+			h.Kill()
+		}
+		n.trial.start(h)
 	}
-	n.trial.start()
 }
 
 // calm makes the disk one without faults.
-func (n *nemesis) calm() {
-	disk := n.trial.node.Disk
-	disk.SetRates(vfs.Rates{})
-	disk.SetCapacity(diskBytes)
-	disk.SetReadOnly(false)
+func (h *host) calm() {
+	h.Disk.SetRates(vfs.Rates{})
+	h.Disk.SetCapacity(diskBytes)
+	h.Disk.SetReadOnly(false)
 }
 
 // look does what cannot be done from within the world's own events.
 func (n *nemesis) look() {
-	if !n.shutdown {
-		return
+	for _, h := range n.trial.hosts {
+		if h.shutdown {
+			n.shutDown(h)
+		}
 	}
-	n.shutdown = false
-	if m := n.trial.node; m.Up() {
-		n.trial.Note("node %d shuts down", m.ID)
-		err := m.Shutdown(shutdownPatience)
+}
+
+func (n *nemesis) shutDown(h *host) {
+	h.shutdown = false
+	if h.Up() {
+		n.trial.Note("node %d shuts down", h.ID)
+		err := h.Shutdown(shutdownPatience)
 		if err != nil {
-			n.trial.Note("node %d: %v", m.ID, err)
+			n.trial.Note("node %d: %v", h.ID, err)
 		}
-		if n.rotten != nil && err == nil && !m.Up() && !n.broken {
-			n.damage(*n.rotten)
+		if h.rotten != nil && err == nil && !h.Up() && !h.broken {
+			n.damage(h, *h.rotten)
 		}
-		n.startAfter(n.afterShutdown)
+		n.startAfter(h, h.afterShutdown)
 	}
-	n.rotten = nil
+	h.rotten = nil
 }
 
 const shutdownPatience = 20 * time.Second

@@ -46,6 +46,8 @@ const (
 	startBound = 20 * time.Second
 	healBound  = 15 * time.Second
 	auditBound = 30 * time.Second
+	// In a cluster sessions have to expire and leaders to be elected before anything can be served.
+	healClusterBound = 40 * time.Second
 )
 
 // run is the whole of a world's life.
@@ -64,7 +66,7 @@ func (t *trial) setUp() bool {
 	for i, topic := range t.scenario.Topics {
 		t.topics = append(t.topics, t.expect(i, topic))
 	}
-	t.start()
+	t.startAll()
 	ready := false
 	workload.Setup(t, t.history, t.topics, func() { ready = true })
 	return t.until(startBound, func() bool { return ready })
@@ -76,6 +78,7 @@ func (t *trial) expect(i int, of Topic) *check.Topic {
 	for name, value := range of.Configs {
 		topic.Configs[name] = value
 	}
+	topic.Replicas = of.Replicas
 	topic.Fsync = of.Configs["durability"] != "replicated"
 	topic.Stamped = of.Configs["message.timestamp.type"] == "LogAppendTime"
 	topic.RetentionBytes, topic.RetentionMillis = limit(of.Configs["retention.bytes"]), limit(of.Configs["retention.ms"])
@@ -107,17 +110,21 @@ func (t *trial) heal() {
 		return
 	}
 	t.Note("the faults are over")
+	bound := healBound
+	if t.onlooker != nil {
+		bound = healClusterBound
+	}
 	t.nemesis.end()
 	for _, c := range t.clients {
 		c.Heal()
 	}
 	waiting := ""
-	served := t.until(healBound, func() bool {
+	served := t.until(bound, func() bool {
 		waiting = t.waiting()
 		return waiting == ""
 	})
 	if !served {
-		t.fail(check.EveryoneServed, "After %v %s.", healBound, waiting)
+		t.fail(check.EveryoneServed, "After %v %s.", bound, waiting)
 	}
 }
 
@@ -135,6 +142,7 @@ func (t *trial) rest() {
 	for _, c := range t.clients {
 		c.Stop()
 	}
+	t.settle()
 	t.audit("audit")
 	t.checkRest()
 	var before *workload.Audit
@@ -142,8 +150,11 @@ func (t *trial) rest() {
 		if t.ended() {
 			return
 		}
-		t.power()
-		t.start()
+		for _, h := range t.hosts {
+			t.power(h)
+		}
+		t.startAll()
+		t.settle()
 		after := t.audit(fmt.Sprintf("audit-%d", i+1))
 		if before != nil && !t.ended() {
 			if what := before.Differs(after); what != "" {
@@ -176,9 +187,11 @@ func (t *trial) checkRest() {
 		return
 	}
 	connected := func() (n int) {
-		for _, a := range t.node.Stage.Actors() {
-			if a.Kind == message.KindConnection {
-				n++
+		for _, h := range t.hosts {
+			for _, a := range h.Stage.Actors() {
+				if a.Kind == message.KindConnection {
+					n++
+				}
 			}
 		}
 		return n
@@ -189,16 +202,20 @@ func (t *trial) checkRest() {
 	if !t.until(2*time.Second, func() bool { return t.parked() == 0 }) {
 		t.fail(check.NothingLeaks, "%d requests are parked at partitions.", t.parked())
 	}
-	if _, peak := t.node.Disk.Descriptors(); peak > filesMax {
-		t.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, filesMax)
+	for _, h := range t.hosts {
+		if _, peak := h.Disk.Descriptors(); peak > filesMax {
+			t.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, filesMax)
+		}
 	}
 }
 
 // parked is how many requests wait inside partitions.
 func (t *trial) parked() (n int) {
-	for _, at := range t.node.Stage.Actors() {
-		if p, parks := t.node.Stage.Actor(at).(interface{ Parked() int }); parks {
-			n += p.Parked()
+	for _, h := range t.hosts {
+		for _, at := range h.Stage.Actors() {
+			if p, parks := h.Stage.Actor(at).(interface{ Parked() int }); parks {
+				n += p.Parked()
+			}
 		}
 	}
 	return n

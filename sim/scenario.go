@@ -15,6 +15,7 @@ import (
 type Scenario struct {
 	Seed    uint64            // of the world: its scheduler, its disks, its clients
 	Order   uint64            `json:",omitempty"` // added to the seed: other chance, the same deeds
+	Nodes   int               `json:",omitempty"` // numbered from 1 on; 0 is 1
 	Broker  map[string]string // settings
 	Topics  []Topic
 	Clients []workload.Spec
@@ -30,6 +31,7 @@ type Scenario struct {
 // Topic is a topic that is there from the start.
 type Topic struct {
 	Partitions int
+	Replicas   int `json:",omitempty"` // of each; 0 is 1
 	Configs    map[string]string
 }
 
@@ -45,6 +47,8 @@ type Disk struct {
 type Net struct {
 	// SlowReader is the share of connections whose clients read slowly, Reset of frames that meet a reset.
 	SlowReader, Reset float64
+	// Credits and Queue are bytes of network.MeshOptions; 0 is its default.
+	Credits, Queue int `json:",omitempty"`
 }
 
 // Draw makes the scenario of a seed. Every concern has a random stream of its own, so that a change of one does not
@@ -58,6 +62,8 @@ func Draw(seed uint64) *Scenario {
 	s.drawDisk(stream(seed, "disk"))
 	return s
 }
+
+func (s *Scenario) nodes() int { return max(s.Nodes, 1) }
 
 func stream(seed uint64, name string) *rand.Rand { return stage.Stream(seed, "scenario/"+name) }
 

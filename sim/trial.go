@@ -17,47 +17,89 @@ import (
 	"github.com/troupe-broker/troupe/sim/world"
 )
 
-// trial is one run of a scenario: a world with a node, its clients, and the faults between them.
+// trial is one run of a scenario: a world with its nodes and clients, and the faults between them.
 type trial struct {
 	*world.World
 	scenario *Scenario
 	history  *check.History
-	node     *world.Node
+	hosts    []*host
+	onlooker *onlooker // in a world of several nodes
 	topics   []*check.Topic
 	clients  []workload.Client
 	nemesis  *nemesis
 	trace    func(line string)
-	vital    []string                               // files that were damaged and that a node may not be able to do without
-	refused  bool                                   // it has said so, by the name of one of them
-	over     bool                                   // and does nothing any more
-	states   map[message.PartitionID]message.Bounds // as they were noted last
+	vital    []string                           // files that were damaged and that a node may not be able to do without
+	refused  bool                               // it has said so, by the name of one of them
+	over     bool                               // and does nothing any more
+	states   map[message.Address]message.Bounds // of replicas, as they were noted last
+}
+
+// host is a node, and what was done to it.
+type host struct {
+	*world.Node
+	ahead time.Duration // of its clock
+	// shutdown: a clean end is due, which steps the world and can not come from within it.
+	shutdown      bool
+	afterShutdown time.Duration
+	rotten        *Fault // and damage comes behind it
+	worn          bool   // the disk could not be read: a partition that met that too often is down until the node starts anew
+	broken        bool   // the disk has failed: partitions may be down for good until somebody starts the node anew
 }
 
 func newTrial(s *Scenario, o Options) (*trial, error) {
 	t := &trial{scenario: s, trace: o.Trace}
 	t.nemesis = &nemesis{trial: t}
-	options := world.Options{Seed: s.Seed + s.Order, Network: network.Options{SlowReader: s.Net.SlowReader, Reset: s.Net.Reset}}
+	options := world.Options{Seed: s.Seed + s.Order, Network: network.Options{SlowReader: s.Net.SlowReader, Reset: s.Net.Reset},
+		Cluster: s.Nodes, Mesh: network.MeshOptions{Credits: s.Net.Credits, Queue: s.Net.Queue, Observe: t.letter}}
 	if o.Trace != nil || s.damages() {
 		options.Log = slog.New(&logbook{trial: t})
 	}
 	if o.Trace != nil && o.Messages {
 		options.Trace = t.step
 	}
+	if o.Trace != nil {
+		options.Mesh.Trace = t.Note
+	}
 	t.World = world.New(options)
 	t.history = check.New(t.Now)
+	t.history.Nodes = s.nodes()
 	t.history.OnAck(t.nemesis.acked)
 	t.history.OnNews(t.nemesis.told)
-	var err error
-	t.node, err = t.Add(1, s.Broker, vfs.MemoryOptions{Rand: t.World.Rand("disk"), FullAtSync: s.Disk.FullAtSync, Trace: t.nemesis.operated})
-	return t, err
+	if s.nodes() > 1 {
+		t.onlooker = newOnlooker(t)
+	}
+	return t, t.addHosts()
 }
+
+// addHosts makes the nodes, which are down.
+func (t *trial) addHosts() error {
+	s := t.scenario
+	for id := message.NodeID(1); int(id) <= s.nodes(); id++ {
+		h, name := &host{}, "disk"
+		if id > 1 {
+			name = fmt.Sprintf("disk-%d", id)
+		}
+		disk := vfs.MemoryOptions{Rand: t.World.Rand(name), FullAtSync: s.Disk.FullAtSync, Trace: func(op vfs.Op, path string, _ int64, _ int, err error) {
+			t.nemesis.operated(h, name, op, path, err)
+		}}
+		var err error
+		if h.Node, err = t.Add(id, s.Broker, disk); err != nil {
+			return err
+		}
+		t.hosts = append(t.hosts, h)
+	}
+	return nil
+}
+
+// Nodes is part of workload.World.
+func (t *trial) Nodes() int { return t.scenario.nodes() }
 
 // Rand is part of workload.World.
 func (t *trial) Rand(name string) *rand.Rand { return t.World.Rand(name) }
 
 // Dial is part of workload.World.
-func (t *trial) Dial(client string, h workload.Handler) workload.Conn {
-	return t.World.Dial(client, t.node.ID, h)
+func (t *trial) Dial(client string, node message.NodeID, h workload.Handler) workload.Conn {
+	return t.World.Dial(client, node, h)
 }
 
 // Note is part of workload.World.
@@ -116,50 +158,71 @@ const (
 
 // noteStates writes into the trace what has changed of the partitions.
 func (t *trial) noteStates() {
-	if t.trace == nil {
+	if t.trace == nil && t.onlooker == nil {
 		return
 	}
-	for _, topic := range t.topics {
-		for _, p := range topic.Partitions {
-			id := message.PartitionID{Topic: topic.ID, Index: p.Index}
-			view := t.node.View(id)
-			if view == nil || view.Bounds() == t.states[id] {
-				continue
+	for _, h := range t.hosts {
+		for _, topic := range t.topics {
+			for _, p := range topic.Partitions {
+				t.noteState(h, p)
 			}
-			if t.states == nil {
-				t.states = map[message.PartitionID]message.Bounds{}
-			}
-			b := view.Bounds()
-			t.states[id] = b
-			t.Note("state %s leads=%v epoch=%d start=%d high-watermark=%d end=%d", p, b.IsLeader, b.LeaderEpoch, b.LogStart, b.HighWatermark, b.LogEnd)
 		}
+	}
+	if t.onlooker != nil {
+		t.onlooker.look()
 	}
 }
 
-// start starts the node.
-func (t *trial) start() {
-	if t.node.Up() {
+func (t *trial) noteState(h *host, p *check.Partition) {
+	id := p.ID()
+	at, view := message.PartitionAt(h.ID, id), h.View(id)
+	if view == nil || view.Bounds() == t.states[at] {
+		return
+	}
+	if t.states == nil {
+		t.states = map[message.Address]message.Bounds{}
+	}
+	b := view.Bounds()
+	t.states[at] = b
+	name := p.String()
+	if t.onlooker != nil {
+		t.onlooker.cluster.Replica(h.ID, id, p, b)
+		name += fmt.Sprintf("@%d", h.ID)
+	}
+	t.Note("state %s leads=%v epoch=%d start=%d high-watermark=%d end=%d", name, b.IsLeader, b.LeaderEpoch, b.LogStart, b.HighWatermark, b.LogEnd)
+}
+
+// startAll starts every node that is down.
+func (t *trial) startAll() {
+	for _, h := range t.hosts {
+		t.start(h)
+	}
+}
+
+// start starts a node.
+func (t *trial) start(h *host) {
+	if h.Up() {
 		return
 	}
 	t.history.Started()
-	err := t.node.Start()
-	if err != nil && t.nemesis.worn && !t.nemesis.over { // its supervisor tries again
-		t.nemesis.startAfter(startAgain)
+	err := h.Start()
+	if err != nil && h.worn && !t.nemesis.over { // its supervisor tries again
+		t.nemesis.startAfter(h, startAgain)
 		return
 	}
 	if err != nil {
 		t.heard(err.Error())
 		t.fail(check.NodeLives, "It does not start: %v.", err)
 	}
-	t.Note("node %d starts: incarnation %d", t.node.ID, t.node.Incarnation)
+	t.Note("node %d starts: incarnation %d", h.ID, h.Incarnation)
 }
 
 const startAgain = 100 * time.Millisecond
 
-// power lets the node lose power.
-func (t *trial) power() {
-	t.Note("node %d loses power", t.node.ID)
-	t.node.PowerOff()
+// power lets a node lose power.
+func (t *trial) power(h *host) {
+	t.Note("node %d loses power", h.ID)
+	h.PowerOff()
 	t.history.PowerLoss()
 }
 

@@ -25,6 +25,7 @@ type simulation struct {
 	first     uint64
 	seeds     uint64
 	jobs      int
+	nodes     int
 	trace     bool
 	messages  bool
 	json      bool
@@ -43,6 +44,7 @@ func newSim() *cobra.Command {
 		Use: "sim", Short: "Run the broker in a made-up world, from a seed, and hold it to its promise", Args: cobra.NoArgs,
 		Example: `  troupe sim --seed 4711 --trace
   troupe sim --seeds 20000 --jobs 2
+  troupe sim --nodes 3 --seeds 1000
   troupe sim --mutants`,
 		RunE: s.run,
 	}
@@ -51,6 +53,7 @@ func newSim() *cobra.Command {
 	f.Uint64Var(&s.seeds, "seeds", 0, "run so many seeds")
 	f.Uint64Var(&s.first, "first-seed", 0, "the first of them")
 	f.IntVar(&s.jobs, "jobs", 1, "in so many processes")
+	f.IntVar(&s.nodes, "nodes", 1, "in worlds of so many nodes, 1 to 7")
 	f.BoolVar(&s.trace, "trace", false, "print what happens in the seed")
 	f.BoolVar(&s.messages, "messages", false, "with --trace: every message between actors, too")
 	f.BoolVar(&s.json, "json", false, "print as JSON what came of --seed or --seeds")
@@ -69,6 +72,8 @@ func newSim() *cobra.Command {
 
 func (s *simulation) run(c *cobra.Command, _ []string) error {
 	switch f := c.Flags(); {
+	case s.nodes < 0 || s.nodes > 7:
+		return usagef("--nodes %d: a world has 1 to 7 nodes", s.nodes)
 	case s.work:
 		return s.share().Work(json.NewEncoder(c.OutOrStdout()))
 	case s.mutants:
@@ -82,20 +87,20 @@ func (s *simulation) run(c *cobra.Command, _ []string) error {
 }
 
 func (s *simulation) share() sim.Share {
-	return sim.Share{First: s.first, Seeds: s.seeds, Stride: s.stride, Plant: planted.Bug(s.plant), UntilFound: s.untilOnly}
+	return sim.Share{First: s.first, Seeds: s.seeds, Stride: s.stride, Nodes: s.nodes, Plant: planted.Bug(s.plant), UntilFound: s.untilOnly}
 }
 
 // runOne runs one seed and says what broke.
 func (s *simulation) runOne(out io.Writer) error {
 	planted.Plant(planted.Bug(s.plant))
-	scenario := sim.Draw(s.seed)
+	scenario := sim.DrawCluster(s.seed, s.nodes)
 	var o sim.Options
 	if s.trace {
 		o.Trace, o.Messages = func(line string) { fmt.Fprintln(out, line) }, s.messages
 		described, _ := json.MarshalIndent(scenario, "", "  ")
 		fmt.Fprintln(out, string(described))
 	}
-	page := timeline.New(fmt.Sprintf("troupe sim --seed %d", s.seed))
+	page := timeline.New("troupe sim" + s.which())
 	if print := o.Trace; s.html != "" {
 		o.Trace = func(line string) {
 			page.Line(line)
@@ -124,12 +129,20 @@ func (s *simulation) runOne(out io.Writer) error {
 	case outcome.Failure == "":
 		fmt.Fprintf(out, "seed %d: every invariant held: %d batches acknowledged, %d read, hash %s\n", s.seed, outcome.Acked, outcome.Read, outcome.Hash)
 	default:
-		fmt.Fprintf(out, "seed %d: %s\nrun it again with: troupe sim --seed %d --trace\n", s.seed, outcome.Failure, s.seed)
+		fmt.Fprintf(out, "seed %d: %s\nrun it again with: troupe sim%s --trace\n", s.seed, outcome.Failure, s.which())
 	}
 	if outcome.Failure != "" {
 		return errReported
 	}
 	return nil
+}
+
+// which is how to run the seed again.
+func (s *simulation) which() string {
+	if s.nodes > 1 {
+		return fmt.Sprintf(" --nodes %d --seed %d", s.nodes, s.seed)
+	}
+	return fmt.Sprintf(" --seed %d", s.seed)
 }
 
 func draw(page *timeline.Timeline, path string) error {
@@ -170,7 +183,7 @@ func (s *simulation) runMany(c *cobra.Command) error {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		bar = progressbar.Default(int64(s.seeds), "seeds")
 	}
-	total, err := sim.Many(c.Context(), command, s.first, s.seeds, max(s.jobs, 1), planted.Bug(s.plant), func(o sim.Outcome) {
+	total, err := sim.Many(c.Context(), command, s.share(), max(s.jobs, 1), func(o sim.Outcome) {
 		if _ = bar.Add(1); o.Failure != "" {
 			_ = bar.Clear()
 			if !s.json {

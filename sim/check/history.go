@@ -8,6 +8,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -17,6 +18,10 @@ type History struct {
 	Topics []*Topic             // every topic that ever was
 	// Damage says that the disk was damaged: offsets that are answered as unreadable are no loss.
 	Damage bool
+	// Nodes is how many there are. Of several each may know the newest later than another, until Settled says that all has come to
+	// rest.
+	Nodes   int
+	Settled bool
 	// Ahead is the most that a node's clock was ever before its clients'.
 	Ahead time.Duration
 
@@ -59,6 +64,8 @@ type Batch struct {
 	Producer  int64 // -1: not idempotent
 	Epoch     int16
 	Sequence  int32
+	// Weak: an acknowledgement promises no more than that one of several copies was written.
+	Weak bool
 
 	print uint64
 	asOf  int // how many losses of power there had been when it was sent last
@@ -126,6 +133,9 @@ func (h *History) PowerLoss() {
 
 // Started notes that a node starts: what it leads it must lead in a newer epoch.
 func (h *History) Started() {
+	if h.Nodes > 1 { // another may lead it
+		return
+	}
 	for _, t := range h.Topics {
 		for _, p := range t.Partitions {
 			p.before = p.epoch
@@ -164,7 +174,9 @@ type Topic struct {
 	RetentionBytes, RetentionMillis int64
 	// Configs are the overrides that were acknowledged; one that is being changed is not among them.
 	Configs map[string]string
-	State   TopicState
+	// Replicas is how many copies there are of each partition; 0 is 1.
+	Replicas int
+	State    TopicState
 }
 
 // TopicState says what clients may expect of a topic.
@@ -238,6 +250,11 @@ type place struct {
 	loose bool // it may be gone
 }
 
+// ID is how the broker names the partition; without meaning before its topic's id is known.
+func (p *Partition) ID() message.PartitionID {
+	return message.PartitionID{Topic: p.Topic.ID, Index: p.Index}
+}
+
 func (p *Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic.Name, p.Index) }
 
 // High is the largest high watermark that a client was told.
@@ -259,7 +276,7 @@ func (h *History) Acked(b *Batch, base int64) {
 	if h.onAck != nil {
 		h.onAck()
 	}
-	if base < 0 || h.outdated(b.Partition, b.asOf) {
+	if base < 0 || b.Weak || h.outdated(b.Partition, b.asOf) {
 		return
 	}
 	if base > math.MaxInt32 {
@@ -334,7 +351,7 @@ func (h *History) Deleted(p *Partition, offset int64) {
 
 // Epoch notes a leader epoch that a client was told.
 func (h *History) Epoch(p *Partition, floor, epoch int32) {
-	if epoch < floor {
+	if epoch < floor && !h.lenient() {
 		h.Fail(EpochsRise, "%s: the leader epoch was %d and is %d.", p, floor, epoch)
 	}
 	p.epoch = max(p.epoch, epoch)
@@ -361,10 +378,11 @@ func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
 		p.high, p.start = max(high, 0), max(start, 0)
 		return
 	}
-	if high >= 0 && high < floor.High {
+	fall := !h.lenientOf(p.Topic) // a new leader hears of what is committed a little later
+	if high >= 0 && high < floor.High && fall {
 		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)
 	}
-	if start >= 0 && start < floor.Start {
+	if start >= 0 && start < floor.Start && fall {
 		i := StartNeverFalls
 		if start < p.deleted {
 			i = DeletedIsGone

@@ -43,6 +43,13 @@ var (
 	FilesBounded    = invariant("descriptors-bounded", "No more files are open than files.open.max allows.")
 	DamageIsNamed   = invariant("damage-is-named", "Damage makes at most what it hit unreadable, and the answer says so.")
 	NodeLives       = invariant("node-lives", "A node starts, and no actor fails for another reason than its disk.")
+	OneLeader       = invariant("one-leader-per-epoch", "A partition has at most one leader in a leader epoch.")
+	MarkPerEpoch    = invariant("high-watermark-per-epoch", "A leader's high watermark does not fall within its epoch.")
+	MarkWithinLog   = invariant("high-watermark-within-log", "No replica's high watermark is beyond the end of its log.")
+	OneTermLeader   = invariant("one-raft-leader-per-term", "The metadata quorum has at most one leader in a term.")
+	ImagesAgree     = invariant("images-agree", "The metadata image is the same on every node that has the same index.")
+	ReplicasAgree   = invariant("replicas-agree", "When all is at rest, the copies of a partition are the same, byte for byte, up to the same high watermark.")
+	NodesCatchUp    = invariant("nodes-catch-up", "Once the faults are over, every node gets the same metadata and every replica all of its partition within the bound.")
 	TwinsAgree      = invariant("twins-agree", "A seed that runs twice does the same twice.")
 )
 

@@ -40,6 +40,7 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 		case e.State == Wanted && t.State == Wanted && found != nil && found.Code == 0: // who sees it may rely on it
 			t.ID = found.ID
 			h.Became(t, Exists)
+		case h.lenient():
 		case e.State == Unwanted && t.State == Unwanted && found == nil && t.ID != [16]byte{}: // likewise
 			h.Became(t, Ended)
 		case e.State == Exists && t.State == Exists && (found == nil || found.Code != 0):

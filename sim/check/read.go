@@ -174,7 +174,7 @@ func (h *History) retained(p *Partition, start, high int64, found []Found, nowMi
 
 // AtTime checks the answer to a question for the first record that is not older than a time; offset is -1 for none.
 func (h *History) AtTime(p *Partition, floor Floor, millis, offset, stamp int64) {
-	if p.Topic.Stamped || h.Damage || !p.Topic.Fsync {
+	if p.Topic.Stamped || h.Damage || !p.Topic.Fsync || h.lenientOf(p.Topic) {
 		return
 	}
 	if at := p.at(offset); offset >= 0 && (stamp < millis || at != nil && !at.loose && at.batch.Time != stamp) {
@@ -203,7 +203,7 @@ func (p *Partition) startNow() int64 {
 
 // Ends checks where the newest leader epoch ends: at the log's end, which is not below what is committed.
 func (h *History) Ends(p *Partition, floor Floor, end int64) {
-	if end < floor.High && h.certain(p) && !h.outdated(p, floor.asOf) {
+	if end < floor.High && !h.lenientOf(p.Topic) && h.certain(p) && !h.outdated(p, floor.asOf) {
 		h.Fail(EpochsAgree, "%s: its newest epoch ends at %d and its high watermark was %d.", p, end, floor.High)
 	}
 }

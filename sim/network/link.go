@@ -31,6 +31,15 @@ func (l *Link) from(source message.NodeID) *way {
 	return &l.ways[1]
 }
 
+// Other is the node at the other end.
+func (l *Link) Other(node message.NodeID) message.NodeID { return l.from(node).target }
+
+// Sever cuts both ways, until Heal.
+func (l *Link) Sever() {
+	l.Cut(l.low)
+	l.Cut(l.high)
+}
+
 // Cut lets nothing through from a node to the other, until Heal: what is shorter than a peer's patience is only late.
 func (l *Link) Cut(source message.NodeID) {
 	l.note("is cut from node %d on", source)

@@ -91,7 +91,7 @@ func (w *way) send(l stage.Letter) {
 	p := pack(l)
 	lane := &w.lanes[p.lane]
 	lane.queue = append(lane.queue, p)
-	if lane.queued += p.size(); lane.queued > w.link.mesh.opts.Queue {
+	if lane.queued += p.size(); lane.queued > w.link.mesh.opts.Queue && len(lane.queue) > 1 {
 		w.link.reset(fmt.Sprintf("%d bytes wait for node %d to take them", lane.queued, w.target))
 		return
 	}

@@ -21,7 +21,7 @@ func Setup(w World, h *check.History, topics []*check.Topic, done func()) {
 			l.learn(topics, func() { l.Stop(); done() })
 			return
 		}
-		l.call(createRequest(todo[0]), 2*time.Second, func(r kmsg.Response, err error) {
+		l.any().call(createRequest(todo[0]), 2*time.Second, func(r kmsg.Response, err error) {
 			if err == nil && created(h, todo[0], r.(*kmsg.CreateTopicsResponse)) {
 				todo = todo[1:]
 				step()
@@ -40,7 +40,7 @@ func (l *link) learn(topics []*check.Topic, done func()) {
 		return
 	}
 	wanted, floors := l.history.Expect()
-	l.call(metadataRequest(), auditPatience, func(r kmsg.Response, err error) {
+	l.any().call(metadataRequest(), auditPatience, func(r kmsg.Response, err error) {
 		if err == nil {
 			l.history.Described(wanted, floors, describedTopics(r.(*kmsg.MetadataResponse)))
 		}
@@ -91,7 +91,7 @@ func (a *Audit) again(step func(), why string, args ...any) {
 
 func (a *Audit) describe() {
 	wanted, floors := a.history.Expect()
-	a.call(metadataRequest(), auditPatience, func(r kmsg.Response, err error) {
+	a.any().call(metadataRequest(), auditPatience, func(r kmsg.Response, err error) {
 		if err != nil {
 			a.again(a.describe, "Metadata was not answered: %v", err)
 			return
@@ -115,7 +115,7 @@ func (a *Audit) describeConfigs(i int) {
 	res := kmsg.NewDescribeConfigsRequestResource()
 	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, t.Name
 	req.Resources = append(req.Resources, res)
-	a.call(req, auditPatience, func(r kmsg.Response, err error) {
+	a.any().call(req, auditPatience, func(r kmsg.Response, err error) {
 		if err != nil {
 			a.again(func() { a.describeConfigs(i) }, "DescribeConfigs was not answered: %v", err)
 			return
@@ -167,7 +167,7 @@ func (a *Audit) bound(l *audited, which int64, into *int64) {
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
 	floor := a.history.Floor(l.of)
-	a.call(req, auditPatience, func(r kmsg.Response, err error) {
+	a.leader(l.of).call(req, auditPatience, func(r kmsg.Response, err error) {
 		if err == nil {
 			p := r.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
 			if *into = p.Offset; p.ErrorCode != 0 {
@@ -175,6 +175,7 @@ func (a *Audit) bound(l *audited, which int64, into *int64) {
 			}
 		}
 		if err != nil {
+			a.misled(l.of)
 			a.again(a.step, "ListOffsets of %s was not answered: %v", l.of, err)
 			return
 		}
@@ -196,8 +197,9 @@ func (a *Audit) fetch(l *audited) {
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
 	floor := a.history.Floor(l.of)
-	a.call(req, auditPatience, func(r kmsg.Response, err error) {
+	a.leader(l.of).call(req, auditPatience, func(r kmsg.Response, err error) {
 		if err != nil {
+			a.misled(l.of)
 			a.again(a.step, "a fetch of %s was not answered: %v", l.of, err)
 			return
 		}
@@ -214,6 +216,7 @@ func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopi
 	case code == message.OffsetOutOfRange && !l.of.Topic.Endless():
 		l.start, l.found = -1, nil // retention was faster
 	case code != message.OK:
+		a.misled(l.of)
 		a.again(a.step, "a fetch of %s at %d was refused with code %d", l.of, l.next, code)
 		return
 	default:

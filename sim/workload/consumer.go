@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,6 +23,7 @@ type consumer struct {
 	told     map[*reading]int64 // what the session knows of each partition's offset
 	fetching bool
 	healing  bool
+	turn     int // whose leader is asked next, in a world of several nodes
 }
 
 // reading is a consumer's place in one partition.
@@ -78,13 +80,14 @@ func (c *consumer) fetch() {
 	if c.spec.Session && req.Version >= 7 {
 		req.SessionID, req.SessionEpoch = c.session, c.epoch
 	}
+	lanes, from := c.together()
 	floors := make([]check.Floor, len(c.lanes))
 	asked := make([]int64, len(c.lanes))
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = c.topic.Name, c.topic.ID
 	for i, l := range c.lanes {
 		floors[i], asked[i] = c.history.Floor(l.of), l.offset
-		if known, ok := c.told[l]; ok && req.SessionEpoch > 0 && known == l.offset {
+		if known, ok := c.told[l]; !slices.Contains(lanes, l) || ok && req.SessionEpoch > 0 && known == l.offset {
 			continue
 		}
 		part := kmsg.NewFetchRequestTopicPartition()
@@ -98,7 +101,23 @@ func (c *consumer) fetch() {
 		req.Topics = append(req.Topics, topic)
 	}
 	patience := time.Duration(c.spec.WaitMillis+c.spec.PatienceMillis) * time.Millisecond
-	c.call(req, patience, func(r kmsg.Response, err error) { c.fetched(r, err, floors, asked) })
+	from.call(req, patience, func(r kmsg.Response, err error) { c.fetched(lanes, r, err, floors, asked) })
+}
+
+// together are the partitions that are fetched in one request, and the way to who leads them: all of them where there is
+// one node, else those of one leader, in turn.
+func (c *consumer) together() (lanes []*reading, from *link) {
+	if c.alone() {
+		return c.lanes, &c.link
+	}
+	c.turn++
+	from = c.leader(c.lanes[c.turn%len(c.lanes)].of)
+	for i, l := range c.lanes {
+		if i == c.turn%len(c.lanes) || c.leader(l.of) == from {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes, from
 }
 
 func (c *consumer) tell(l *reading) {
@@ -110,8 +129,11 @@ func (c *consumer) tell(l *reading) {
 
 func (c *consumer) endSession() { c.session, c.epoch, c.told = 0, 0, nil }
 
-func (c *consumer) fetched(r kmsg.Response, err error, floors []check.Floor, asked []int64) {
+func (c *consumer) fetched(lanes []*reading, r kmsg.Response, err error, floors []check.Floor, asked []int64) {
 	if err != nil {
+		for _, l := range lanes {
+			c.misled(l.of)
+		}
 		c.endSession()
 		c.again(c.pace(30))
 		return
@@ -169,6 +191,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		return true
 	default:
 		c.world.Note("%s: %s cannot be fetched: code %d", c.name, l.of, p.ErrorCode)
+		c.misled(l.of)
 		return false
 	}
 	c.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
@@ -212,15 +235,19 @@ func (c *consumer) offsets(l *reading, millis int64, then func(code message.Code
 	part.Partition, part.Timestamp, part.CurrentLeaderEpoch = l.of.Index, millis, -1
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	c.call(req, time.Duration(c.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
+	c.leader(l.of).call(req, time.Duration(c.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
 		if err == nil {
 			for _, t := range r.(*kmsg.ListOffsetsResponse).Topics {
 				for _, p := range t.Partitions {
+					if p.ErrorCode != 0 {
+						c.misled(l.of)
+					}
 					then(message.Code(p.ErrorCode), p.Offset, p.Timestamp)
 					return
 				}
 			}
 		}
+		c.misled(l.of)
 		then(message.RequestTimedOut, -1, -1)
 	})
 }
@@ -259,7 +286,7 @@ func (c *consumer) askEpochs() {
 	part.Partition, part.CurrentLeaderEpoch, part.LeaderEpoch = l.of.Index, -1, 1<<30
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
-	c.call(req, time.Duration(c.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
+	c.leader(l.of).call(req, time.Duration(c.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
 		if err == nil {
 			for _, t := range r.(*kmsg.OffsetForLeaderEpochResponse).Topics {
 				for _, p := range t.Partitions {

@@ -25,7 +25,7 @@ func (x *hostile) tick() {
 	}
 	if x.conn == nil || x.one(4) {
 		x.hangUp(errLost)
-		x.conn = x.world.Dial(x.name, deaf{})
+		x.conn = x.world.Dial(x.name, x.target(), deaf{})
 	}
 	for range 1 + x.chance.IntN(3) {
 		x.conn.Send(x.frame())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/sim/check"
 )
 
@@ -18,6 +19,8 @@ type link struct {
 	history *check.History
 	name    string
 	chance  *rand.Rand
+	node    message.NodeID // at the other end; 0: in a world of several nodes any of them
+	routes  routes
 
 	conn        Conn
 	generation  int // of connections
@@ -55,7 +58,7 @@ func (l *link) call(req kmsg.Request, patience time.Duration, then func(kmsg.Res
 	c := &call{l.correlation, req, then}
 	if l.conn == nil {
 		l.generation++
-		l.conn = l.world.Dial(l.name, &ear{l, l.generation})
+		l.conn = l.world.Dial(l.name, l.target(), &ear{l, l.generation})
 	}
 	frame := formatter.AppendRequest(nil, req, c.number)[4:]
 	binary.BigEndian.PutUint32(frame[4:], uint32(c.number))
@@ -64,6 +67,17 @@ func (l *link) call(req kmsg.Request, patience time.Duration, then func(kmsg.Res
 		l.watch(c, patience)
 	}
 	l.conn.Send(frame)
+}
+
+// target is the node to connect to.
+func (l *link) target() message.NodeID {
+	switch {
+	case l.node != 0:
+		return l.node
+	case l.alone():
+		return first
+	}
+	return first + message.NodeID(l.chance.IntN(l.world.Nodes()))
 }
 
 var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID("sim"))
@@ -85,12 +99,15 @@ func (l *link) watch(c *call, patience time.Duration) {
 	})
 }
 
-// hangUp ends the connection and fails what is in flight.
+// hangUp ends the connections and fails what is in flight.
 func (l *link) hangUp(why error) {
 	if l.conn != nil {
 		l.conn.Close()
 	}
 	l.lost(why)
+	for _, branch := range l.branches() {
+		branch.hangUp(why)
+	}
 }
 
 func (l *link) lost(why error) {
@@ -108,6 +125,9 @@ func (l *link) lost(why error) {
 // Stop is part of Client.
 func (l *link) Stop() {
 	l.stopped = true
+	for _, branch := range l.branches() {
+		branch.stopped = true
+	}
 	l.hangUp(errShut)
 }
 

@@ -38,7 +38,7 @@ func (p *peek) look() {
 		return
 	}
 	wanted, floors := p.history.Expect()
-	p.call(metadataRequest(), peekPatience, func(r kmsg.Response, err error) {
+	p.any().call(metadataRequest(), peekPatience, func(r kmsg.Response, err error) {
 		if err == nil {
 			p.history.Described(wanted, floors, describedTopics(r.(*kmsg.MetadataResponse)))
 		}

@@ -112,7 +112,7 @@ func (p *producer) ask() {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = 4
 	req.TransactionTimeoutMillis = 1000
-	p.call(req, p.patience(), func(r kmsg.Response, err error) {
+	p.any().call(req, p.patience(), func(r kmsg.Response, err error) {
 		p.asking = false
 		if err != nil {
 			return
@@ -131,7 +131,7 @@ func (p *producer) patience() time.Duration {
 // make builds the lane's next batch.
 func (p *producer) make(l *lane) *sent {
 	b := check.Batch{Client: p.name, Partition: l.to, Count: 1 + int32(p.chance.IntN(max(p.spec.Records, 1))),
-		Time: p.world.Millis(), Producer: -1, Epoch: -1, Sequence: -1}
+		Time: p.world.Millis(), Producer: -1, Epoch: -1, Sequence: -1, Weak: p.spec.Acks == 1 && p.topic.Replicas > 1}
 	if p.spec.Idempotent {
 		b.Producer, b.Epoch, b.Sequence = p.id, p.epoch, l.sequence
 		l.sequence += b.Count
@@ -155,11 +155,24 @@ func (p *producer) together() {
 	p.send(batches...)
 }
 
-// send sends batches of different partitions in one request.
+// send sends batches of different partitions, those with one leader in one request.
 func (p *producer) send(batches ...*sent) {
-	if len(batches) == 0 {
-		return
+	for len(batches) > 0 {
+		to := p.leader(batches[0].Partition)
+		var theirs, others []*sent
+		for i, s := range batches {
+			if i == 0 || p.leader(s.Partition) == to {
+				theirs = append(theirs, s)
+			} else {
+				others = append(others, s)
+			}
+		}
+		p.sendTo(to, theirs)
+		batches = others
 	}
+}
+
+func (p *producer) sendTo(to *link, batches []*sent) {
 	req := kmsg.NewPtrProduceRequest()
 	req.Version = p.spec.Version
 	req.Acks = p.spec.Acks
@@ -175,12 +188,12 @@ func (p *producer) send(batches ...*sent) {
 	}
 	req.Topics = append(req.Topics, topic)
 	if p.spec.Acks == 0 {
-		p.call(req, 0, nil)
+		to.call(req, 0, nil)
 		return
 	}
-	p.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
+	to.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
 	if p.spec.Stutter && p.one(8) {
-		p.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
+		to.call(req, p.patience(), func(r kmsg.Response, err error) { p.answered(batches, r, err) })
 	}
 }
 
@@ -244,6 +257,7 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 		panic(fmt.Sprintf("workload: %s made a batch of %d bytes, which is too large", p.name, len(s.bytes)))
 	default:
 		p.world.Note("%s: %v: code %d", s.Partition, s.Batch, code)
+		p.misled(s.Partition)
 		l.broken = true
 	}
 }

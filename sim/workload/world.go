@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/sim/check"
 )
 
@@ -22,8 +23,10 @@ type World interface {
 	After(d time.Duration, do func())
 	// Rand is a random stream of its own for each name.
 	Rand(name string) *rand.Rand
-	// Dial connects to the broker. It does not fail at once: h hears of it.
-	Dial(client string, h Handler) Conn
+	// Nodes is how many nodes the cluster has, numbered from 1 on.
+	Nodes() int
+	// Dial connects to a node. It does not fail at once: h hears of it.
+	Dial(client string, node message.NodeID, h Handler) Conn
 	// Note writes a line into the trace, if there is one.
 	Note(format string, args ...any)
 }

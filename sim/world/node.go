@@ -79,15 +79,28 @@ func (n *Node) Start() error {
 		return fmt.Errorf("node %d: %w", n.ID, err)
 	}
 	n.Incarnation++
-	s := stage.NewSimulated(n.world.Time, stage.Options{Node: n.ID, FS: n.files(), Log: n.log()}, n.Incarnation)
+	s := n.newStage()
 	s.SetDelay(n.Disk.TakeDelay)
 	s.SetClock(n.ahead)
 	s.Slow(n.slow)
 	n.Stage, n.serving = s, false
-	node.Raise(s, node.Parts{Config: n.config, Parallel: 1})
+	node.Raise(s, node.Parts{Config: n.config, Parallel: 1, Voters: n.world.voters()})
 	n.world.Net.Open(s, n.door(), n.limits())
 	n.awaitServing(s)
 	return nil
+}
+
+// newStage is the next incarnation's, with its way to the other nodes if there are any.
+func (n *Node) newStage() *stage.Simulated {
+	o := stage.Options{Node: n.ID, FS: n.files(), Log: n.log()}
+	if n.world.opts.Cluster <= 1 {
+		return stage.NewSimulated(n.world.Time, o, n.Incarnation)
+	}
+	port := n.world.Mesh.Port(n.ID)
+	o.Post = port
+	s := stage.NewSimulated(n.world.Time, o, n.Incarnation)
+	port.Join(s)
+	return s
 }
 
 func (n *Node) files() vfs.FS {
@@ -150,6 +163,7 @@ func (n *Node) Kill() {
 
 func (n *Node) gone(silent bool) {
 	n.world.Net.Close(n.ID, silent)
+	n.world.Mesh.Leave(n.ID, silent)
 	if n.Stage != nil {
 		n.Stage.Crash()
 	}
@@ -184,6 +198,7 @@ func (n *Node) Pause() {
 	if n.Up() && !n.paused {
 		n.paused = true
 		n.Stage.Pause()
+		n.world.Mesh.Stop(n.ID, true)
 	}
 }
 
@@ -192,6 +207,7 @@ func (n *Node) Resume() {
 	if n.Up() && n.paused {
 		n.paused = false
 		n.Stage.Resume()
+		n.world.Mesh.Stop(n.ID, false)
 	}
 }
 

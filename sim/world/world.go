@@ -22,6 +22,10 @@ import (
 type Options struct {
 	Seed    uint64
 	Network network.Options
+	// Cluster is how many nodes there will be, numbered from 1 on; the first up to five vote on the metadata. 0 and 1 are one node
+	// that knows no others.
+	Cluster int
+	Mesh    network.MeshOptions
 	// Log gets what the nodes log; nil discards. A trace writes it between the steps.
 	Log *slog.Logger
 	// Trace, if set, is called before every step.
@@ -36,6 +40,7 @@ var Start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 type World struct {
 	Time *stage.Scheduler
 	Net  *network.Network
+	Mesh *network.Mesh
 
 	opts    Options
 	nodes   []*Node
@@ -53,8 +58,24 @@ func New(o Options) *World {
 	w := &World{Time: stage.NewScheduler(o.Seed, Start), opts: o, streams: map[string]*rand.Rand{}, real: cryptorand.Reader}
 	w.Time.Trace = o.Trace
 	w.Net = network.New(w.Time, o.Seed, o.Network)
+	w.Mesh = network.NewMesh(w.Time, o.Seed, o.Mesh)
 	cryptorand.Reader = chance{stage.Stream(o.Seed, "crypto/rand")}
 	return w
+}
+
+// votersMax is how many nodes vote on the metadata; the rest learn.
+const votersMax = 5
+
+// voters are who founds the metadata quorum; nil in a world of one node.
+func (w *World) voters() []message.NodeID {
+	if w.opts.Cluster <= 1 {
+		return nil
+	}
+	var all []message.NodeID
+	for id := 1; id <= min(w.opts.Cluster, votersMax); id++ {
+		all = append(all, message.NodeID(id))
+	}
+	return all
 }
 
 // Close gives the process's chance back. Nothing is told to the nodes.

@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"math/rand/v2"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// DrawCluster makes the scenario of a seed in a world of so many nodes. For one it is what Draw makes.
+func DrawCluster(seed uint64, nodes int) *Scenario {
+	s := Draw(seed)
+	if nodes <= 1 {
+		return s
+	}
+	s.Nodes = nodes
+	r := stream(seed, "cluster")
+	s.drawCopies(r)
+	s.drawPatience(r)
+	s.drawClusterFaults(r)
+	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
+	return s
+}
+
+// drawCopies says how many copies there are of each topic, and how many must be in sync for a write.
+func (s *Scenario) drawCopies(r *rand.Rand) {
+	for i := range s.Topics {
+		t := &s.Topics[i]
+		t.Replicas = 1 + r.IntN(min(s.Nodes, copiesMax))
+		if t.Replicas > 1 && r.IntN(2) == 0 {
+			t.Configs["min.insync.replicas"] = "2"
+		}
+	}
+}
+
+// copiesMax is how many copies of a partition are drawn at most.
+const copiesMax = 1
+
+// drawPatience gives the clients time: elections take some. Who asks one leader after the other cannot wait long at each, nor keep
+// a session.
+func (s *Scenario) drawPatience(r *rand.Rand) {
+	s.Millis = some(r, 1000, 2000, 4000)
+	for i := range s.Clients {
+		c := &s.Clients[i]
+		c.Session, c.WaitMillis = false, min(c.WaitMillis, 100)
+	}
+}
+
+// clusterMixes are what goes wrong together in a cluster.
+var clusterMixes = [][]FaultKind{
+	{},
+	{Power},
+	{Kill, Power, PowerLoop, Restart},
+	{Isolate, Sever, OneWay, Halves},
+	{Mute, Deafen, Isolate, Kill},
+	{Lag, Narrow, Clog, Unlink},
+	{Pause, Clock, Isolate},
+	{Blackout, Power, Kill},
+	{Halves, Power, Pause, Unlink},
+	{Kill, Isolate, Lag, Cut},
+	{Slow, Hung, Pause, Unlink},
+}
+
+func (s *Scenario) drawClusterFaults(r *rand.Rand) {
+	s.Faults = nil
+	mix := clusterMixes[r.IntN(len(clusterMixes))]
+	if len(mix) == 0 {
+		return
+	}
+	for range 1 + r.IntN(5) {
+		s.Faults = append(s.Faults, s.drawClusterFault(r, mix[r.IntN(len(mix))]))
+	}
+}
+
+func (s *Scenario) drawClusterFault(r *rand.Rand, kind FaultKind) Fault {
+	f := s.drawFault(r, kind)
+	f.Who = pick(r, "", "", LeaderOfFirst, QuorumLeader)
+	if f.On != nil {
+		f.Who = "" // the moment is one of a node
+	}
+	f.Node = message.NodeID(1 + r.IntN(s.Nodes))
+	f.ForMillis = some(r, 10, 100, 500, 1500)
+	switch kind {
+	case Sever, OneWay, Unlink:
+		f.Who = ""
+		f.Peer = 1 + (f.Node+message.NodeID(r.IntN(s.Nodes-1)))%message.NodeID(s.Nodes)
+	case Halves:
+		f.Amount = 1 + r.IntN(1<<s.Nodes-2)
+	case Lag:
+		f.Amount = some(r, 1, 20, 150)
+	case Narrow:
+		f.Amount = some(r, 10_000, 200_000)
+	}
+	return f
+}
