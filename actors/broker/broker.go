@@ -1,5 +1,6 @@
-// Package broker is a node's place in the cluster: it registers with the controller, publishes the metadata image that
-// doors and partitions read, starts, tells and stops this node's partitions as the image says, and hands out producer ids.
+// Package broker is a node's place in the cluster: it registers with the controller and tells it that it lives, publishes the
+// metadata image that doors and partitions read, starts, tells and stops this node's partitions as the image says, and hands
+// out producer ids. Where there is no other node it is silent.
 //
 // It decides nothing about the cluster and touches no log. Where an image changes little it does little: what changed comes
 // with it.
@@ -18,8 +19,10 @@ import (
 type Options struct {
 	// Incarnation is a new UUID every time the process starts. The zero one is drawn when the actor starts.
 	Incarnation message.TopicID
-	Rack        string
-	Endpoints   []message.Endpoint
+	// Empty says that the data directory had nothing when the process started: what this node was known to hold is lost.
+	Empty     bool
+	Rack      string
+	Endpoints []message.Endpoint
 	// Static is what the node was started with.
 	Static setting.Values
 	// NewPartition says how the stage makes one of this node's replicas.
@@ -49,6 +52,10 @@ type Broker struct {
 	registering stage.RequestID
 	settled     bool           // every partition of this node is started
 	waiting     []stage.Caller // for that
+	pulse       pulse
+	fenced      bool // what this node has is served nowhere
+	turned      bool // that has changed, and its partitions are not told yet
+	wishes      map[stage.RequestID]stage.Caller
 }
 
 // local is a topic of which this node has replicas, as they were told.
@@ -62,7 +69,7 @@ type register struct{} // try again
 
 // New makes a broker that is not registered yet.
 func New(o Options) *Broker {
-	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID]int{}}
+	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID]int{}, wishes: map[stage.RequestID]stage.Caller{}}
 }
 
 // Receive is the table of contents.
@@ -82,6 +89,16 @@ func (b *Broker) Receive(c stage.Context) {
 		b.allocated(c, m)
 	case *message.AwaitServing:
 		b.awaitServing(c)
+	case *beat:
+		b.beatDue(c)
+	case *message.BrokerAlive:
+		b.alive(c, m)
+	case *message.Withdraw:
+		b.withdraw(c)
+	case *message.AlterPartition:
+		b.wish(c, m)
+	case *message.PartitionsAltered:
+		b.wished(c, m)
 	case *stage.Gone:
 		b.gone(c, m)
 	case *sweep:
@@ -107,7 +124,7 @@ func (b *Broker) start(c stage.Context) {
 
 func (b *Broker) register(c stage.Context) {
 	b.registering = c.Ask(message.ControllerAt(c.Self().Node), &message.RegisterBroker{
-		Node: c.Self().Node, Incarnation: b.opts.Incarnation, Rack: b.opts.Rack, Endpoints: b.opts.Endpoints,
+		Node: c.Self().Node, Incarnation: b.opts.Incarnation, Empty: b.opts.Empty, Rack: b.opts.Rack, Endpoints: b.opts.Endpoints,
 	}, registerPatience)
 }
 
@@ -118,8 +135,9 @@ func (b *Broker) registered(c stage.Context, m *message.BrokerRegistered) {
 		c.After(registerAgain, &register{})
 		return
 	}
-	b.epoch = m.Epoch
+	b.epoch, b.opts.Empty = m.Epoch, false
 	b.allocate(c)
+	b.beat(c)
 }
 
 // unanswered: the controller was silent or away.
@@ -130,6 +148,10 @@ func (b *Broker) unanswered(c stage.Context) {
 		c.After(registerAgain, &register{})
 	case b.ids.asked:
 		b.allocated(c, &message.ProducerIDs{Code: message.CoordinatorNotAvailable})
+	case b.pulse.asked:
+		b.alive(c, &message.BrokerAlive{Code: message.NotController})
+	default:
+		b.wished(c, &message.PartitionsAltered{Codes: []message.Code{message.NotController}})
 	}
 }
 

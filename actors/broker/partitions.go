@@ -26,18 +26,28 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 		c.Publish(next)
 	}
 	changes, known := m.Changes.([]image.Change)
+	b.turn(c)
 	switch {
 	case !b.inCluster(c):
 	case !b.settled:
 		b.settle(c)
-	case first || !known:
+	case first || !known || b.turned:
 		b.lookAtAll(c)
 	default:
 		for i := range changes {
 			b.apply(c, &changes[i])
 		}
 	}
+	b.turned = false
 	c.Send(message.ControllerAt(c.Self().Node), &message.ImageApplied{Index: next.Index})
+	b.beat(c)
+}
+
+// turn looks whether this node is fenced: all its partitions have to know, though nothing of them has changed.
+func (b *Broker) turn(c stage.Context) {
+	me := b.image.Broker(c.Self().Node)
+	fenced := me != nil && me.Fenced
+	b.fenced, b.turned = fenced, fenced != b.fenced
 }
 
 // inCluster says that the image knows this start of the process.
@@ -142,7 +152,7 @@ func (b *Broker) update(c stage.Context, t *image.Topic) {
 		}
 		mine := p.IsReplica(c.Self().Node)
 		ours = ours || mine
-		b.updatePartition(c, t, int32(i), mine, was, config, known && config != before.config)
+		b.updatePartition(c, t, int32(i), mine, was, config, known && (config != before.config || b.turned))
 	}
 	if ours {
 		b.topics[t.ID] = local{t, config}
@@ -157,12 +167,12 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 	wasMine := was != nil && was.IsReplica(c.Self().Node)
 	switch {
 	case mine && !wasMine:
-		l := leadership(t, p, config)
+		l := b.leadership(t, p, config)
 		if !c.Spawn(at, b.opts.NewPartition(id, l)) {
 			c.Send(at, l) // it outlived this actor's failure
 		}
 	case mine && (configured || differ(was, p)):
-		c.Send(at, leadership(t, p, config))
+		c.Send(at, b.leadership(t, p, config))
 	case !mine && wasMine:
 		c.Send(at, &message.Deleted{})
 	}
@@ -182,9 +192,14 @@ func differ(was, is *image.Partition) bool {
 	return was.PartitionEpoch != is.PartitionEpoch || was.LeaderEpoch != is.LeaderEpoch || was.Leader != is.Leader
 }
 
-func leadership(t *image.Topic, p *image.Partition, config setting.Topic) *message.Leadership {
+// leadership is what a replica is told. On a fenced node nobody leads.
+func (b *Broker) leadership(t *image.Topic, p *image.Partition, config setting.Topic) *message.Leadership {
+	leader := p.Leader
+	if b.fenced {
+		leader = message.Nobody
+	}
 	return &message.Leadership{
-		Name: t.Name, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch,
+		Name: t.Name, Leader: leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch,
 		Replicas: p.Replicas, ISR: p.ISR, Config: config, Internal: t.Internal,
 	}
 }

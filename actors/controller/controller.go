@@ -23,8 +23,12 @@ import (
 
 // Options are what a controller has to be told. Zero numbers are the defaults.
 type Options struct {
-	// Voters found a new quorum; a data directory that has one remembers its own.
+	// Voters found a new quorum, with the same list on each of them; a data directory that has one remembers its own. A node that
+	// is not among them asks them to let it join.
 	Voters []message.NodeID
+	// Cluster is the id of the cluster that this node is meant for: a new one gets it, and another is refused. Empty: any, and a
+	// new one draws its own.
+	Cluster string
 	// Static is what the node was started with.
 	Static setting.Values
 	// SnapshotEntries and SnapshotBytes say how much the log may grow before the image is written whole and the log is cut
@@ -57,7 +61,7 @@ const (
 	parkedMax = 10_000
 )
 
-// Controller is a voter of the metadata quorum.
+// Controller is a member of the metadata quorum.
 //
 //	request ─▶ brain ─▶ raft ─▶ log ─▶ disk ─▶ Synced ─▶ raft ─▶ image ─▶ broker ─▶ ImageApplied ─▶ answer
 type Controller struct {
@@ -76,7 +80,18 @@ type Controller struct {
 	waiting   []waiter     // committed, not yet in effect at the broker, by ascending index
 	parked    []request    // until somebody leads
 	passed    map[stage.RequestID]request
+	brought   []brought // by ascending number
+	asked     uint64    // the number of the last of them
+	shown     int64     // index of the image that is in effect at the broker
 	growth    growth
+
+	sent     map[stage.RequestID]uint64 // snapshots on their way, by whom they are for
+	peers    map[message.NodeID]*peer
+	sessions sessions
+	ticking  bool
+	changing uint64    // index of the change of members that is under way
+	leavers  []request // to take a node out of the cluster, until it is no member of the quorum any more
+	turn     int       // of the founders, whom a node asks that is no member
 }
 
 // request is somebody's word to the controller.
@@ -107,11 +122,12 @@ type waiter struct {
 }
 
 // Messages to self.
-type tick struct{} // raft's clock; a sole voter needs none
+type tick struct{} // raft's clock; a sole member needs none
 
 // New makes a controller that has yet to read its log.
 func New(o Options) *Controller {
-	return &Controller{opts: o.withDefaults(), image: image.Empty(), passed: map[stage.RequestID]request{}}
+	return &Controller{opts: o.withDefaults(), image: image.Empty(), passed: map[stage.RequestID]request{},
+		sent: map[stage.RequestID]uint64{}, peers: map[message.NodeID]*peer{}}
 }
 
 // Receive is the table of contents.
@@ -139,8 +155,12 @@ func (k *Controller) Receive(c stage.Context) {
 		k.installed(c, m)
 	case *tick:
 		k.tick(c)
+	case *stand:
+		k.stand(c, m)
 	case *message.Raft:
-		k.step(c, m)
+		k.raftWord(c, m)
+	case *stage.Gone:
+		k.gone(c, m)
 	case *message.ImageApplied:
 		k.imageApplied(c, m)
 	case *message.DescribeQuorum:
@@ -159,9 +179,13 @@ func (k *Controller) otherwise(c stage.Context, m any) {
 		k.passedBack(c, r, m)
 		return
 	}
+	if k.snapshotSent(c, m) {
+		return
+	}
 	switch m.(type) {
 	case *message.CreateTopics, *message.DeleteTopics, *message.CreatePartitions, *message.AlterConfigs, *message.ElectLeaders,
-		*message.UpdateFeatures, *message.AllocateProducerIDs, *message.RegisterBroker:
+		*message.UpdateFeatures, *message.AllocateProducerIDs, *message.RegisterBroker, *message.ReassignPartitions, *message.UnregisterBroker,
+		*message.AlterPartition, *message.BrokerHeartbeat:
 		k.request(c, request{c.Caller(), m})
 	case *stage.TimedOut, *stage.Down:
 		if k.raft == nil {

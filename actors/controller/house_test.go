@@ -33,6 +33,7 @@ type world struct {
 	queue    []letter
 	timers   []timer
 	cut      map[message.NodeID]bool // hears nobody and is not heard
+	watches  []watch                 // of other nodes' controllers
 
 	asked    stage.RequestID
 	failures []error
@@ -58,7 +59,10 @@ type letter struct {
 	answers stage.RequestID
 	msg     any
 	life    int // of the receiver's node, 0: any
+	work    bool
 }
+
+type watch struct{ by, at message.Address }
 
 type timer struct {
 	at     time.Time
@@ -121,6 +125,27 @@ func (w *world) crash(id message.NodeID) {
 	n.files = n.files.Crash(w.chance)
 }
 
+// down tells everybody that a node's connections are lost.
+func (w *world) down(id message.NodeID) {
+	var rest []watch
+	for _, a := range w.watches {
+		switch {
+		case a.at.Node == id || a.by.Node == id:
+			w.queue = append(w.queue, letter{to: a.by, msg: &stage.Gone{Address: a.at}})
+		default:
+			rest = append(rest, a)
+		}
+	}
+	w.watches = rest
+	w.timers = slices.DeleteFunc(w.timers, func(t timer) bool {
+		m, asks := t.letter.msg.(*stage.TimedOut)
+		if asks = asks && m.To.Node != t.letter.to.Node && (m.To.Node == id || t.letter.to.Node == id); asks {
+			w.queue = append(w.queue, letter{to: t.letter.to, answers: t.letter.answers, msg: &stage.Down{To: m.To}, work: true, life: t.letter.life})
+		}
+		return asks
+	})
+}
+
 // disk makes everything durable that it is given, unless it is told to hold back.
 func (w *world) disk(c stage.Context) {
 	n := w.nodes[c.Self().Node]
@@ -178,7 +203,13 @@ func (w *world) step() bool {
 	l := w.queue[0]
 	w.queue = w.queue[1:]
 	if l.to.Kind == message.KindOther {
+		if w.answers[l.answers] != nil {
+			w.t.Errorf("request %d is answered twice: %+v, %+v", l.answers, w.answers[l.answers], l.msg)
+		}
 		w.answers[l.answers] = l.msg
+		return true
+	}
+	if l.answers != 0 && !w.awaited(l) {
 		return true
 	}
 	n := w.nodes[l.to.Node]
@@ -192,6 +223,17 @@ func (w *world) step() bool {
 		w.receive(a, &hold{world: w, node: n, letter: l})
 	}
 	return true
+}
+
+// awaited says that nothing has come yet to a request, or a piece of work, and nothing else will.
+func (w *world) awaited(l letter) bool {
+	if _, late := l.msg.(*stage.TimedOut); late {
+		return true // the timer was not stopped
+	}
+	answered := func(t timer) bool { return t.letter.answers == l.answers }
+	open := slices.ContainsFunc(w.timers, answered)
+	w.timers = slices.DeleteFunc(w.timers, answered)
+	return open || l.work
 }
 
 // failure is what Fail panics with: the actor starts again.
@@ -263,8 +305,9 @@ func (h *hold) Answer(to stage.Caller, msg any) {
 	}
 }
 
-func (h *hold) Ask(to message.Address, msg any, _ time.Duration) stage.RequestID {
-	h.world.asked++
+func (h *hold) Ask(to message.Address, msg any, patience time.Duration) stage.RequestID {
+	h.After(patience, &stage.TimedOut{To: to})
+	h.world.timers[len(h.world.timers)-1].letter.answers = h.world.asked
 	h.world.queue = append(h.world.queue, letter{to: to, from: stage.Caller{Address: h.Self(), Request: h.world.asked}, msg: msg})
 	return h.world.asked
 }
@@ -277,7 +320,7 @@ func (h *hold) After(d time.Duration, msg any) stage.Timer {
 
 func (h *hold) Offload(_ time.Duration, work func() any) stage.RequestID {
 	h.world.asked++
-	h.world.queue = append(h.world.queue, letter{to: h.Self(), answers: h.world.asked, msg: work(), life: h.node.life})
+	h.world.queue = append(h.world.queue, letter{to: h.Self(), answers: h.world.asked, msg: work(), life: h.node.life, work: true})
 	return h.world.asked
 }
 
@@ -285,6 +328,10 @@ func (h *hold) Offload(_ time.Duration, work func() any) stage.RequestID {
 func (h *hold) Stop(at message.Address) { h.node.actors[at] = nil }
 
 func (h *hold) Watch(at message.Address) {
+	if at.Node != h.Self().Node {
+		h.world.watches = append(h.world.watches, watch{h.Self(), at})
+		return
+	}
 	h.world.queue = append(h.world.queue, letter{to: h.Self(), msg: &stage.Gone{Address: at}, life: h.node.life})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -46,11 +47,12 @@ func (k *Controller) load(c stage.Context, m *message.Recovered) {
 		c.Fail(fmt.Errorf("controller: the journal cannot be read: %w", m.Err))
 	}
 	files, now, voters := c.FS(), c.Now(), raftIDs(k.opts.Voters)
+	founds := slices.Contains(k.opts.Voters, c.Self().Node)
 	o := log.Options{FS: files, Dir: logDir, RecoveryPoint: m.RecoveryPoint, LogStart: m.LogStart, Suspect: m.Suspect,
 		Config: log.Config{SegmentBytes: k.opts.SegmentBytes}}
 	c.Offload(loadCost, func() any {
 		l := &loaded{redone: len(m.Entries) > 0}
-		if l.err = l.read(o, voters, m.Entries, now); l.err != nil && l.log != nil {
+		if l.err = l.read(o, voters, founds, m.Entries, now); l.err != nil && l.log != nil {
 			l.err = errors.Join(l.err, l.log.Close())
 		}
 		return l
@@ -81,8 +83,8 @@ type loaded struct {
 	err      error
 }
 
-func (l *loaded) read(o log.Options, voters []uint64, redo []message.Redo, now time.Time) (err error) {
-	if err = l.readSnapshot(o.FS, voters); err != nil {
+func (l *loaded) read(o log.Options, voters []uint64, founds bool, redo []message.Redo, now time.Time) (err error) {
+	if err = l.readSnapshot(o.FS, voters, founds); err != nil {
 		return err
 	}
 	if l.state, err = readState(o.FS); err != nil {
@@ -109,15 +111,18 @@ func (l *loaded) read(o log.Options, voters []uint64, redo []message.Redo, now t
 }
 
 // readSnapshot reads the snapshot, or founds a quorum: a snapshot of nothing at the index that comes before the first
-// entry of every metadata log.
-func (l *loaded) readSnapshot(files vfs.FS, voters []uint64) error {
+// entry of every metadata log. Who is not among the founders has no snapshot until the leader sends one.
+func (l *loaded) readSnapshot(files vfs.FS, voters []uint64, founds bool) error {
 	b, err := loadFile(files, snapshotFile, snapshotFormat)
 	if errors.Is(err, snapshot.ErrMissing) {
-		l.image = image.Empty()
-		l.snapshot = newSnapshot(1, 1, &raftpb.ConfState{Voters: voters}, message.EncodeMetadata(nil))
-		if len(voters) == 0 {
+		l.image, l.snapshot = image.Empty(), &raftpb.Snapshot{}
+		switch {
+		case len(voters) == 0:
 			return errors.New("there is no metadata and nobody to found it: name the voters of the metadata quorum")
+		case !founds:
+			return nil
 		}
+		l.snapshot = newSnapshot(1, 1, &raftpb.ConfState{Voters: voters}, message.EncodeMetadata(nil))
 		return saveSnapshot(files, l.snapshot)
 	}
 	if err != nil {
@@ -193,10 +198,14 @@ func (k *Controller) loaded(c stage.Context, l *loaded) {
 	s.log, s.state, s.saved = l.log, l.state, l.state.number
 	s.memory = raft.NewMemoryStorage()
 	k.image, k.conf = l.image, l.snapshot.GetMetadata().GetConfState()
-	err := errors.Join(s.memory.ApplySnapshot(l.snapshot), s.memory.Append(l.entries), s.memory.SetHardState(l.hardState()))
-	if err != nil {
+	var err error
+	if !raft.IsEmptySnap(l.snapshot) {
+		err = s.memory.ApplySnapshot(l.snapshot)
+	}
+	if err = errors.Join(err, s.memory.Append(l.entries), s.memory.SetHardState(l.hardState())); err != nil {
 		c.Fail(fmt.Errorf("controller: hand the metadata log to raft: %w", err))
 	}
+	k.checkCluster(c)
 	for _, e := range l.entries {
 		k.growth.add(len(e.GetData()))
 	}
@@ -216,7 +225,20 @@ func (l *loaded) hardState() *raftpb.HardState {
 	if s.term < meta.GetTerm() {
 		s.term, s.vote = meta.GetTerm(), raft.None
 	}
-	return &raftpb.HardState{Term: new(s.term), Vote: new(s.vote), Commit: new(meta.GetIndex())}
+	return &raftpb.HardState{Term: new(s.term), Vote: new(s.vote), Commit: new(l.committed())}
+}
+
+// committed is up to where the entries are committed for certain: a leader proposes a change of members only when it has
+// applied the one before, so that all changes but the last are known to be. Raft then counts votes by members that differ by
+// one at most from those that are in force elsewhere, and two such majorities have a node in common.
+func (l *loaded) committed() uint64 {
+	var last, before uint64
+	for _, e := range l.entries {
+		if e.GetType() != raftpb.EntryNormal {
+			last, before = e.GetIndex(), last
+		}
+	}
+	return max(before, l.snapshot.GetMetadata().GetIndex())
 }
 
 // begin starts raft. Who votes alone does not wait for silence to pass before it stands for election.
@@ -225,7 +247,7 @@ func (k *Controller) begin(c stage.Context) {
 		return
 	}
 	node, err := raft.NewRawNode(&raft.Config{
-		ID: raftID(c.Self().Node), Storage: k.store.memory, Applied: uint64(k.image.Index),
+		ID: raftID(c.Self().Node), Storage: storage{k.store.memory, k.fresh}, Applied: uint64(k.image.Index),
 		ElectionTick: electionTicks, HeartbeatTick: 1, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 64,
 		PreVote: true, CheckQuorum: true, AsyncStorageWrites: true, DisableProposalForwarding: true, Logger: raftLog{c.Log()},
 	})
@@ -233,12 +255,13 @@ func (k *Controller) begin(c stage.Context) {
 		c.Fail(fmt.Errorf("controller: start raft: %w", err))
 	}
 	k.raft = node
-	if voters := k.conf.GetVoters(); len(voters) == 1 && voters[0] == raftID(c.Self().Node) {
+	k.advance(c)
+	if k.alone(c) {
 		if err := k.raft.Campaign(); err != nil {
 			c.Fail(fmt.Errorf("controller: stand for election: %w", err))
 		}
+		k.advance(c)
 	}
-	k.advance(c)
 	k.wind(c)
 }
 

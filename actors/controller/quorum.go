@@ -36,6 +36,9 @@ func (k *Controller) advance(c stage.Context) {
 		for _, m := range ready.Messages {
 			k.deliver(c, m)
 		}
+		for _, s := range ready.ReadStates {
+			k.confirmed(c, s)
+		}
 	}
 	switch {
 	case k.risen:
@@ -43,6 +46,9 @@ func (k *Controller) advance(c stage.Context) {
 		k.lead(c)
 	case len(k.parked) > 0 && (k.leading || k.follows(c)):
 		k.unpark(c)
+	}
+	if k.leading {
+		k.enlist(c)
 	}
 }
 
@@ -71,20 +77,34 @@ func (k *Controller) stepLocal(c stage.Context, m *raftpb.Message) {
 	}
 }
 
-// post sends a word to another voter. A lost one is raft's to repeat.
+// post sends a word to another member. A lost one is raft's to repeat, but for snapshots: behind one, raft waits until it is
+// told what became of it.
 func (k *Controller) post(c stage.Context, m *raftpb.Message) {
 	b, err := proto.Marshal(m)
 	if err != nil {
 		c.Fail(fmt.Errorf("controller: encode a raft message: %w", err))
 	}
-	c.Send(message.ControllerAt(nodeID(m.GetTo())), &message.Raft{Message: b})
-}
-
-// step takes a word from another voter.
-func (k *Controller) step(c stage.Context, m *message.Raft) {
-	if k.raft == nil {
+	to := message.ControllerAt(nodeID(m.GetTo()))
+	if m.GetType() == raftpb.MsgSnap {
+		k.sent[c.Ask(to, &message.Raft{Message: b}, snapshotPatience)] = m.GetTo()
 		return
 	}
+	c.Send(to, &message.Raft{Message: b})
+}
+
+// raftWord takes a word from another member. One that awaits an answer, a snapshot, gets an empty one.
+func (k *Controller) raftWord(c stage.Context, m *message.Raft) {
+	if k.snapshotSent(c, m) {
+		return
+	}
+	k.heard(c)
+	if k.raft != nil {
+		k.step(c, m)
+	}
+	c.Answer(c.Caller(), &message.Raft{})
+}
+
+func (k *Controller) step(c stage.Context, m *message.Raft) {
 	var word raftpb.Message
 	if err := proto.Unmarshal(m.Message, &word); err != nil {
 		c.Log().Warn("a raft message cannot be read and is dropped", "from", c.Caller().Address, "err", err)
@@ -96,26 +116,54 @@ func (k *Controller) step(c stage.Context, m *message.Raft) {
 	k.advance(c)
 }
 
+// snapshotSent tells raft that it may go on, if this is the answer to a snapshot. Whether the member has it, raft finds out by
+// asking it for more.
+func (k *Controller) snapshotSent(c stage.Context, answer any) bool {
+	to, ours := k.sent[c.Answers()]
+	if !ours {
+		return false
+	}
+	delete(k.sent, c.Answers())
+	status := raft.SnapshotFinish
+	if _, taken := answer.(*message.Raft); !taken {
+		status = raft.SnapshotFailure
+	}
+	k.raft.ReportSnapshot(to, status)
+	k.advance(c)
+	return true
+}
+
 // roleChanged: a new leader decides only when everything of its predecessors is applied (see apply); one that leads no
 // more forgets what it wanted.
 func (k *Controller) roleChanged(c stage.Context, s *raft.SoftState) {
 	if s.RaftState != raft.StateLeader {
-		k.leading, k.risen, k.tip = false, false, nil
+		k.leading, k.risen, k.tip, k.changing = false, false, nil, 0
+		k.parked, k.leavers = append(k.parked, k.leavers...), nil
 	}
 	k.image = k.image.WithLeader(nodeID(s.Lead))
 	k.tellBroker(c, []image.Change{})
 }
 
 func (k *Controller) tick(c stage.Context) {
+	k.ticking = false
+	k.sessions.clock++
 	k.raft.Tick()
+	k.advance(c)
+	k.readAgain()
+	if k.leading {
+		k.expire(c)
+	} else if !k.isMember(c.Self().Node) {
+		k.unpark(c)
+	}
 	k.advance(c)
 	k.wind(c)
 }
 
-// wind sets raft's clock going where there is anybody to time. A sole voter has nobody to wait for: an idle node does not
+// wind keeps raft's clock going where there is anybody to time. A sole member has nobody to wait for: an idle node does not
 // wake up.
 func (k *Controller) wind(c stage.Context) {
-	if len(k.conf.GetVoters()) > 1 {
+	if !k.ticking && k.raft != nil && !k.alone(c) {
+		k.ticking = true
 		c.After(tickEvery, &tick{})
 	}
 }

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 
@@ -12,18 +14,49 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// request decides, passes on, or keeps until somebody leads.
+// request decides, passes on, or keeps until somebody leads. What would be stale by then is refused, and its asker comes
+// again.
 func (k *Controller) request(c stage.Context, r request) {
-	switch {
-	case k.leading:
+	k.heard(c)
+	if k.leading {
 		k.decide(c, r)
-	case k.follows(c):
-		k.passed[c.Ask(message.ControllerAt(k.leader()), r.ask, passPatience)] = r
+		return
+	}
+	to, refusal := k.guide(c, r), unled(r.ask)
+	switch {
+	case to != message.Nobody:
+		k.passed[c.Ask(message.ControllerAt(to), r.ask, passPatience)] = r
+	case refusal != nil:
+		c.Answer(r.caller, refusal)
 	case len(k.parked) < parkedMax:
 		k.parked = append(k.parked, r)
 	default:
 		c.Log().Warn("too many requests wait for a leader of the metadata quorum, one is dropped", "request", fmt.Sprintf("%T", r.ask))
 	}
+}
+
+// guide is who is asked instead of this node: the leader, but not if the request comes from there; for a node that is no
+// member, and hears of no leader, the founders in turn.
+func (k *Controller) guide(c stage.Context, r request) message.NodeID {
+	switch leader := k.leader(); {
+	case k.raft == nil || leader == c.Self().Node || leader == r.caller.Address.Node:
+		return message.Nobody
+	case leader != message.Nobody || k.isMember(c.Self().Node):
+		return leader
+	}
+	k.turn++
+	return k.opts.Voters[k.turn%len(k.opts.Voters)]
+}
+
+// unled is the answer to a request that must not wait for a leader; nil if it may.
+func unled(ask any) any {
+	switch m := ask.(type) {
+	case *message.BrokerHeartbeat:
+		return &message.BrokerAlive{Code: message.NotController}
+	case *message.AlterPartition:
+		return &message.PartitionsAltered{Codes: slices.Repeat([]message.Code{message.NotController}, len(m.Partitions))}
+	}
+	return nil
 }
 
 // unpark tries again what had to wait.
@@ -41,12 +74,55 @@ func (k *Controller) passedBack(c stage.Context, r request, answer any) {
 	switch answer.(type) {
 	case *stage.TimedOut:
 	case *stage.Down:
-		if len(k.parked) < parkedMax {
+		if refusal := unled(r.ask); refusal != nil {
+			c.Answer(r.caller, refusal)
+		} else if len(k.parked) < parkedMax {
 			k.parked = append(k.parked, r)
 		}
-	default:
+	case *message.BrokerAlive, *message.PartitionsAltered, *message.QuorumDescribed:
 		c.Answer(r.caller, answer)
+	default:
+		k.bring(c, r, answer)
 	}
+}
+
+// brought is the leader's answer to a request that was passed on. It is handed on when this node's broker has every image
+// that the leader had then: who is told that a topic was made must find it here (S138).
+type brought struct {
+	number uint64
+	caller stage.Caller
+	reply  any
+}
+
+func (k *Controller) bring(c stage.Context, r request, answer any) {
+	if _, registers := r.ask.(*message.RegisterBroker); registers && r.caller.Address == message.BrokerAt(c.Self().Node) {
+		c.Answer(r.caller, answer)
+		k.tellBroker(c, nil) // it started again and has no image
+		return
+	}
+	k.asked++
+	k.brought = append(k.brought, brought{k.asked, r.caller, answer})
+	k.readAgain()
+	k.advance(c)
+}
+
+// readAgain asks the leader up to where entries are committed. The question or its answer may be lost: until there is one,
+// it is asked with every tick.
+func (k *Controller) readAgain() {
+	if len(k.brought) > 0 {
+		k.raft.ReadIndex(binary.BigEndian.AppendUint64(nil, k.asked))
+	}
+}
+
+// confirmed: everything that the leader knew when it answered is at or below an index.
+func (k *Controller) confirmed(c stage.Context, s raft.ReadState) {
+	number := binary.BigEndian.Uint64(s.RequestCtx)
+	for len(k.brought) > 0 && k.brought[0].number <= number {
+		b := k.brought[0]
+		k.brought = k.brought[1:]
+		k.await(waiter{index: int64(s.Index), caller: b.caller, reply: b.reply})
+	}
+	k.answerShown(c)
 }
 
 func (k *Controller) decide(c stage.Context, r request) {
@@ -58,8 +134,20 @@ func (k *Controller) decide(c stage.Context, r request) {
 	if !ok {
 		panic(fmt.Sprintf("controller: the brain does not know %T", r.ask))
 	}
+	m, beats := r.ask.(*message.BrokerHeartbeat)
+	if beats {
+		k.sessions.beat(m, d.Reply)
+	}
+	if m, leaves := r.ask.(*message.UnregisterBroker); leaves && len(d.Records) > 0 && k.isMember(m.Node) {
+		k.leavers = append(k.leavers, r)
+		return
+	}
 	if len(d.Records) > 0 {
 		k.propose(c, d, r)
+		return
+	}
+	if beats { // it rests on nothing that is only proposed
+		c.Answer(r.caller, d.Reply)
 		return
 	}
 	if n := len(k.proposals); n > 0 {
@@ -78,10 +166,19 @@ func (k *Controller) decide(c stage.Context, r request) {
 // that a topic exists already must find it (S138).
 func (k *Controller) answerWhenSeen(c stage.Context, r request, reply any) {
 	if n := len(k.waiting); n > 0 {
-		k.waiting = append(k.waiting, waiter{index: k.waiting[n-1].index, caller: r.caller, reply: reply})
+		k.await(waiter{index: k.waiting[n-1].index, caller: r.caller, reply: reply})
 		return
 	}
 	c.Answer(r.caller, reply)
+}
+
+// await owes an answer.
+func (k *Controller) await(w waiter) {
+	at := len(k.waiting)
+	for at > 0 && k.waiting[at-1].index > w.index {
+		at--
+	}
+	k.waiting = slices.Insert(k.waiting, at, w)
 }
 
 // propose hands a decision to raft, at the index that it was decided for.
@@ -89,7 +186,9 @@ func (k *Controller) propose(c stage.Context, d metadata.Decision, r request) {
 	index := k.store.next()
 	err := k.raft.Propose(message.EncodeMetadata(d.Records))
 	if errors.Is(err, raft.ErrProposalDropped) {
-		k.parked = append(k.parked, r)
+		if !r.caller.IsZero() {
+			k.parked = append(k.parked, r)
+		}
 		return
 	}
 	if err != nil {
@@ -105,7 +204,12 @@ func (k *Controller) propose(c stage.Context, d metadata.Decision, r request) {
 
 // imageApplied answers everybody whose change is in effect.
 func (k *Controller) imageApplied(c stage.Context, m *message.ImageApplied) {
-	for len(k.waiting) > 0 && k.waiting[0].index <= m.Index {
+	k.shown = m.Index
+	k.answerShown(c)
+}
+
+func (k *Controller) answerShown(c stage.Context) {
+	for len(k.waiting) > 0 && k.waiting[0].index <= k.shown {
 		c.Answer(k.waiting[0].caller, k.waiting[0].reply)
 		k.waiting = k.waiting[1:]
 	}

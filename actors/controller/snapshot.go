@@ -60,10 +60,28 @@ func decodeSnapshot(b []byte) (*raftpb.Snapshot, error) {
 	return s, nil
 }
 
+// storage is raft's view of the log in memory, with the snapshot that a member gets which is too far behind: as new as it can
+// be, since it must know that the member belongs to the quorum.
+type storage struct {
+	*raft.MemoryStorage
+	fresh func() (*raftpb.Snapshot, error)
+}
+
+func (s storage) Snapshot() (*raftpb.Snapshot, error) { return s.fresh() }
+
+func (k *Controller) fresh() (*raftpb.Snapshot, error) {
+	index := uint64(k.image.Index)
+	term, err := k.store.memory.Term(index)
+	if err != nil || k.conf == nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	return newSnapshot(index, term, proto.CloneOf(k.conf), message.EncodeMetadata(k.image.Records())), nil
+}
+
 // snapshotIfDue writes the image whole, elsewhere, when the log has grown by enough.
 func (k *Controller) snapshotIfDue(c stage.Context) {
 	g := &k.growth
-	if g.taking || g.entries < k.opts.SnapshotEntries && g.bytes < k.opts.SnapshotBytes {
+	if g.taking || k.store.installing || g.entries < k.opts.SnapshotEntries && g.bytes < k.opts.SnapshotBytes {
 		return
 	}
 	index := uint64(k.image.Index)
@@ -79,18 +97,24 @@ func (k *Controller) snapshotIfDue(c stage.Context) {
 	})
 }
 
-// snapshotTaken cuts the log at its head. Where others vote, half of what a snapshot costs stays for those who lag.
+// snapshotTaken cuts the log at its head. Where there are other members, half of what a snapshot costs stays for those who lag.
 func (k *Controller) snapshotTaken(c stage.Context, m *snapshotTaken) {
 	k.growth.taking = false
-	if noRoom(m.err) {
+	switch {
+	case noRoom(m.err):
 		c.Log().Warn("there is no room for a snapshot of the metadata: the metadata log grows on", "err", m.err)
-		return
-	}
-	if m.err != nil {
+	case m.err != nil:
 		c.Fail(fmt.Errorf("controller: write a snapshot: %w", m.err))
+	default:
+		k.shorten(c, m)
 	}
+	k.pump(c) // another voter's snapshot may have waited for this one
+	k.advance(c)
+}
+
+func (k *Controller) shorten(c stage.Context, m *snapshotTaken) {
 	meta, keep := m.snapshot.GetMetadata(), uint64(0)
-	if len(meta.GetConfState().GetVoters()) > 1 {
+	if conf := meta.GetConfState(); len(conf.GetVoters())+len(conf.GetLearners()) > 1 {
 		keep = uint64(k.opts.SnapshotEntries / 2)
 	}
 	s := &k.store
@@ -123,9 +147,9 @@ type installed struct {
 }
 
 // install writes a snapshot that the leader sent, because its log no longer has what is missing here. The writes behind it
-// wait.
+// wait. It waits for a snapshot of this node's own, which is older and must not take its place.
 func (k *Controller) install(c stage.Context, s *raftpb.Snapshot) {
-	if k.store.installing {
+	if k.store.installing || k.growth.taking {
 		return
 	}
 	k.store.installing = true
@@ -140,7 +164,7 @@ func (k *Controller) install(c stage.Context, s *raftpb.Snapshot) {
 }
 
 // installed lets the log begin behind the snapshot. Should the power go before that is on disk, the next start does it
-// again.
+// again; what the log then has behind the snapshot, though the leader had not, the leader's next entries replace.
 func (k *Controller) installed(c stage.Context, m *installed) {
 	s := &k.store
 	s.installing = false
@@ -148,16 +172,16 @@ func (k *Controller) installed(c stage.Context, m *installed) {
 		k.retryLater(c, m.err)
 		return
 	}
-	w := &s.writes[len(s.writes)-s.unwritten]
-	if m.err == nil {
-		m.err = s.log.TruncateAll(m.image.Index + 1)
-	}
 	if m.err != nil {
 		c.Fail(fmt.Errorf("controller: install the leader's snapshot: %w", m.err))
 	}
-	s.commit(c, &message.Commit{Base: s.log.End(), Truncate: true})
-	k.image, k.conf, k.growth = m.image.WithLeader(k.image.Leader), w.snapshot.GetMetadata().GetConfState(), growth{}
+	w := &s.writes[len(s.writes)-s.unwritten]
+	meta := w.snapshot.GetMetadata()
+	s.announce(c, cut{at: m.image.Index + 1, whole: true})
+	k.image, k.conf, k.growth = m.image.WithLeader(k.image.Leader), meta.GetConfState(), growth{}
 	w.snapshot = nil
+	k.abandon(meta.GetIndex(), meta.GetTerm())
+	k.checkCluster(c)
 	k.tellBroker(c, nil)
 	k.pump(c)
 	k.advance(c)

@@ -35,7 +35,18 @@ type store struct {
 	full       bool      // the disk took nothing when it was last tried,
 	complained time.Time // and that was logged
 	installing bool      // another voter's snapshot is being written
+	cut        cut
 }
+
+// cut is a truncation that was written ahead: the disk is told of it first, and the log is cut when that is durable.
+type cut struct {
+	due   int // when so many commits are answered; 0: nothing is to be cut
+	at    int64
+	whole bool // nothing stays, the log begins anew there
+}
+
+// errCutting says that a cut is not durable yet, and what is behind it has to wait.
+var errCutting = errors.New("the log is about to be cut")
 
 // write is one of raft's storage writes.
 type write struct {
@@ -107,6 +118,9 @@ func (k *Controller) pump(c stage.Context) {
 			break
 		}
 		err := k.store.append(c, w)
+		if errors.Is(err, errCutting) {
+			break
+		}
 		if noRoom(err) {
 			k.retryLater(c, err)
 			break
@@ -153,12 +167,14 @@ func (k *Controller) retryWrites(c stage.Context) {
 
 // append writes entries to the log, and sends them to the disk to be made durable. What contradicts them is cut first.
 func (s *store) append(c stage.Context, w *write) error {
+	if err := s.cutIfDue(); err != nil {
+		return err
+	}
 	for len(w.entries) > 0 {
 		n := sameTerm(w.entries)
 		if at := int64(w.entries[0].GetIndex()); at < s.log.End() {
-			if err := s.cut(c, at); err != nil {
-				return err
-			}
+			s.announce(c, cut{at: at})
+			return errCutting
 		}
 		if err := s.appendBatch(c, w.entries[:n]); err != nil {
 			return err
@@ -178,11 +194,29 @@ func sameTerm(entries []*raftpb.Entry) int {
 	return n
 }
 
-func (s *store) cut(c stage.Context, at int64) error {
-	if err := s.log.Truncate(at); err != nil {
+// announce writes a cut ahead.
+func (s *store) announce(c stage.Context, cut cut) {
+	s.commit(c, &message.Commit{Base: cut.at, End: cut.at, Truncate: true, StartAt: cut.whole})
+	s.cut = cut
+	s.cut.due = s.sent
+}
+
+// cutIfDue cuts the log where that was announced. The files of the cut are synced with what comes behind it.
+func (s *store) cutIfDue() error {
+	switch {
+	case s.cut.due == 0:
+		return nil
+	case s.synced < s.cut.due:
+		return errCutting
+	}
+	shorten := s.log.Truncate
+	if s.cut.whole {
+		shorten = s.log.TruncateAll
+	}
+	if err := shorten(s.cut.at); err != nil {
 		return err
 	}
-	s.commit(c, &message.Commit{Base: at, Truncate: true})
+	s.cut = cut{}
 	return nil
 }
 
@@ -199,7 +233,10 @@ func (s *store) appendBatch(c stage.Context, entries []*raftpb.Entry) error {
 }
 
 func (s *store) commit(c stage.Context, m *message.Commit) {
-	m.Partition, m.Incarnation, m.End = message.MetadataLog, s.incarnation, s.log.End()
+	m.Partition, m.Incarnation = message.MetadataLog, s.incarnation
+	if !m.Truncate {
+		m.End = s.log.End()
+	}
 	m.Files = append(m.Files, s.log.Dirty()...)
 	c.Send(message.DiskAt(c.Self().Node), m)
 	s.sent++
@@ -253,7 +290,11 @@ func (k *Controller) synced(c stage.Context, m *message.Synced) {
 		k.begin(c)
 		return
 	}
-	k.settle(c)
+	if k.store.cut.due > 0 {
+		k.pump(c)
+	} else {
+		k.settle(c)
+	}
 	k.advance(c)
 }
 

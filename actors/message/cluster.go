@@ -49,3 +49,10 @@ type Reassignment struct {
 
 // UnregisterBroker takes a fenced node out of the cluster; Results answers.
 type UnregisterBroker struct{ Node NodeID }
+
+// Withdraw asks a node's broker actor to have the node relieved before it stops: others lead and are in sync then. Withdrawn
+// answers, at once where there is nobody else; how long that may take is the asker's patience.
+type Withdraw struct{}
+
+// Withdrawn answers Withdraw.
+type Withdrawn struct{}
