@@ -127,7 +127,7 @@ func (t *turn) unregister(m *message.UnregisterBroker) message.Problem {
 	t.revise(func(p *image.Partition) bool {
 		return slices.Contains(p.ELR, m.Node) || slices.Contains(p.LastKnownELR, m.Node)
 	},
-		func(r *revision) { r.forget(m.Node) })
+		func(*revision) {})
 	return message.Problem{}
 }
 

@@ -33,7 +33,7 @@ func (t *turn) alterISR(leader message.NodeID, n *message.NewISR) message.Code {
 		return code
 	}
 	r := t.revision(topic, n.Partition.Index)
-	if r.next.ISR = slices.Clone(n.ISR); r.settle() {
+	if r.next.ISR = append(only(p.ISR, n.ISR), except(n.ISR, p.ISR...)...); r.settle() {
 		t.decide(r.next)
 	}
 	if r.next.Leader != leader {

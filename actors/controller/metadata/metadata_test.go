@@ -121,6 +121,12 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "allocate":
 		f := strings.Fields(d.Input)
 		return p.ask(&message.AllocateProducerIDs{Broker: message.NodeID(number(f[0])), Epoch: int64(number(f[1]))})
+	case "image":
+		var b strings.Builder
+		for topic := range p.tip.Topics() {
+			fmt.Fprintf(&b, "%s\n%s", topic.Name, p.topic(topic.Name))
+		}
+		return b.String()
 	case "topic":
 		return p.topic(strings.TrimSpace(d.Input))
 	}

@@ -48,7 +48,7 @@ func (r *revision) move(origin, target []message.NodeID) message.Problem {
 	p := r.next
 	p.Adding, p.Removing = except(target, origin...), except(origin, target...)
 	p.Replicas = slices.Concat(target, p.Removing)
-	p.ISR = except(p.ISR, except(p.ISR, p.Replicas...)...)
+	p.ISR = only(p.ISR, p.Replicas)
 	changed := r.settle()
 	if len(p.ISR) == 0 || p.Leader == message.Nobody && r.was.Leader != message.Nobody {
 		return refuse(message.InvalidReplicaAssignment, "Nobody could lead: of the replicas %v only %v are in sync, and none of those is among %v.",

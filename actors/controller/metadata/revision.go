@@ -85,11 +85,6 @@ func (r *revision) succeed(n message.NodeID) {
 	r.next.ISR = r.next.ELR[at : at+1 : at+1]
 }
 
-// forget takes a node off the lists of those who could lead.
-func (r *revision) forget(n message.NodeID) {
-	r.next.ELR, r.next.LastKnownELR = except(r.next.ELR, n), except(r.next.LastKnownELR, n)
-}
-
 // settle completes the next record; false if it would say nothing new.
 func (r *revision) settle() bool {
 	r.finish()
@@ -163,8 +158,8 @@ func (r *revision) fillELR() {
 	}
 	for _, n := range p.Replicas {
 		switch {
-		case slices.Contains(p.ISR, n):
-		case slices.Contains(eligible, n) && n != r.suspect && r.image().Broker(n) != nil:
+		case slices.Contains(p.ISR, n) || r.image().Broker(n) == nil:
+		case slices.Contains(eligible, n) && n != r.suspect:
 			p.ELR = append(p.ELR, n)
 		case slices.Contains(known, n) && (n != r.suspect || r.trusted(n)):
 			p.LastKnownELR = append(p.LastKnownELR, n)
@@ -212,6 +207,11 @@ func (r *revision) setting(name string) string {
 	}
 	of := message.Resource{Kind: message.ResourceTopic, Name: r.topic.Name}
 	return r.inForce(s, of, r.image().Config(of.Kind, of.Name))
+}
+
+// only is a list with no other nodes than these.
+func only(list, these []message.NodeID) []message.NodeID {
+	return except(list, except(list, these...)...)
 }
 
 // except is a list without some nodes.
