@@ -96,6 +96,26 @@ func TestReassignments(t *testing.T) {
 	}
 }
 
+// KIP-860: with allow_replication_factor_change false a move keeps how many replicas there are.
+func TestReassignmentsKeepTheReplicationFactor(t *testing.T) {
+	h := newHouse(t)
+	h.create("t", 1)
+	q := reassignOf("t", []int32{1, 7})
+	q.AllowReplicationFactorChange = false
+	h.is("two of one", ask[*kmsg.AlterPartitionAssignmentsResponse](h, 1, q).Topics[0].Partitions[0].ErrorCode, invalidReplicationFactor)
+}
+
+// KIP-631: only a node that is registered, and does not take part any more, is unregistered.
+func TestUnregisterBroker(t *testing.T) {
+	h := newHouse(t)
+	for node, want := range map[int32]int16{7: brokerIDNotRegistered, 1: invalidRequest} {
+		r := ask[*kmsg.UnregisterBrokerResponse](h, 0, unregisterOf(node)(0))
+		if h.is("unregister", r.ErrorCode, want); r.ErrorMessage == nil {
+			t.Errorf("node %d: it is not said why", node)
+		}
+	}
+}
+
 // S125: "ElectLeaders with timeout_ms=0 answers REQUEST_TIMED_OUT(7) at top level, even if there is nothing to elect; with a
 // positive timeout, per-partition ELECTION_NOT_NEEDED(84)." L12: "when already preferred -> per-partition
 // ELECTION_NOT_NEEDED(84), not NONE."

@@ -23,6 +23,7 @@ const (
 	topicDeletionDisabled    = 73
 	electionNotNeeded        = 84
 	noReassignmentInProgress = 85
+	brokerIDNotRegistered    = 102
 	invalidUpdateVersion     = 95
 	unknownTopicID           = 100
 	offsetOutOfRange         = 1

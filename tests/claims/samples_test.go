@@ -95,6 +95,7 @@ func (w *world) samples() map[kmsg.Key]sample {
 		kmsg.UpdateFeatures:             {good: func(int16) kmsg.Request { return featureOf("group.version", 1) }, bad: func(int16) kmsg.Request { return featureOf("group.version", 9) }},
 		kmsg.DescribeCluster:            {good: clusterOf(1), bad: clusterOf(2)},
 		kmsg.DescribeProducers:          either(producersOf)(w),
+		kmsg.UnregisterBroker:           {good: nil, bad: unregisterOf(7)},
 		kmsg.ListConfigResources:        {good: func(int16) kmsg.Request { return kmsg.NewPtrListConfigResourcesRequest() }},
 		kmsg.DescribeTopicPartitions:    either(topicPartitionsOf)(w),
 	}
@@ -342,6 +343,10 @@ func clusterOf(endpoints int8) func(int16) kmsg.Request {
 		q.EndpointType = endpoints
 		return q
 	}
+}
+
+func unregisterOf(node int32) func(int16) kmsg.Request {
+	return func(int16) kmsg.Request { return &kmsg.UnregisterBrokerRequest{BrokerID: node} }
 }
 
 func producersOf(_ int16, topic string, _ [16]byte) *kmsg.DescribeProducersRequest {

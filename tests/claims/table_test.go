@@ -40,7 +40,8 @@ func TestEveryVersionAnswers(t *testing.T) {
 			min = 3 // below it only advertised (S3)
 		}
 		eachVersion(min, k.MaxVersion, func(version int16) {
-			if got := problemsIn(h, version, s.good(version)); s.always == 0 && len(got) > 0 || s.always != 0 && !slices.Contains(got, s.always) {
+			if s.good == nil { // one node has nobody who could go
+			} else if got := problemsIn(h, version, s.good(version)); s.always == 0 && len(got) > 0 || s.always != 0 && !slices.Contains(got, s.always) {
 				t.Errorf("%s in version %d: a good request gets %v", kmsg.NameForKey(key), version, got)
 			}
 			if s.bad == nil || key == int16(kmsg.DescribeCluster) && version == 0 { // which cannot ask for what is not there

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -11,36 +10,37 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// alterPartitionReassignments moves replicas (KIP-455). One node has nowhere to move them to: the set that a partition has is
-// accepted and done (S136), a cancellation finds nothing to cancel (S111).
+// alterPartitionReassignments moves replicas (KIP-455); v1 may forbid to change how many there are (KIP-860). It is answered
+// when the move has begun; how far it is, ListPartitionReassignments says.
 var alterPartitionReassignments = api{key: 45, min: 0, max: 1, shape: "4 1@1+ (s (4 [4]))", start: decoded(onAlterPartitionReassignments)}
 
 func onAlterPartitionReassignments(c stage.Context, r *Request, q *kmsg.AlterPartitionAssignmentsRequest) {
-	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
+	ask := &message.ReassignPartitions{KeepReplicationFactor: !q.AllowReplicationFactorChange}
 	for _, t := range q.Topics {
-		out := kmsg.AlterPartitionAssignmentsResponseTopic{Topic: t.Topic}
 		for _, p := range t.Partitions {
-			problem := reassign(r, t.Topic, p.Partition, p.Replicas)
-			out.Partitions = append(out.Partitions, kmsg.AlterPartitionAssignmentsResponseTopicPartition{Partition: p.Partition, ErrorCode: int16(problem.Code), ErrorMessage: note(problem.Message)})
+			move := message.Reassignment{NamedPartition: message.NamedPartition{Topic: t.Topic, Index: p.Partition}}
+			if p.Replicas != nil { // an empty list is not null: it is refused, where null cancels
+				move.Replicas = nodes(p.Replicas)
+			}
+			ask.Partitions = append(ask.Partitions, move)
 		}
-		resp.Topics = append(resp.Topics, out)
 	}
-	r.Answer(c, resp)
-}
-
-func reassign(r *Request, topic string, index int32, to []int32) message.Problem {
-	t := r.Image.Topic(topic)
-	switch {
-	case t == nil || index < 0 || int(index) >= len(t.Partitions):
-		return message.Problem{Code: message.UnknownTopicOrPartition, Message: "Unable to find the partition."}
-	case to == nil:
-		return message.Problem{Code: message.NoReassignmentInProgress, Message: "There is no reassignment to cancel."}
-	case slices.Equal(numbers(t.Partitions[index].Replicas), to):
-		return message.Problem{}
-	}
-	return message.Problem{Code: message.InvalidReplicaAssignment,
-		Message: fmt.Sprintf("The partition's replicas are %v; this cluster cannot move them to %v.", t.Partitions[index].Replicas, to)}
+	askController(c, r, ask, patience(q.TimeoutMillis), func(c stage.Context, results *message.Results, p message.Problem) {
+		resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
+		resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
+		resp.ErrorCode, resp.ErrorMessage = int16(p.Code), note(p.Message)
+		fates := problems(results, p, len(ask.Partitions))
+		for _, t := range q.Topics {
+			out := kmsg.AlterPartitionAssignmentsResponseTopic{Topic: t.Topic}
+			for i, asked := range t.Partitions {
+				out.Partitions = append(out.Partitions, kmsg.AlterPartitionAssignmentsResponseTopicPartition{Partition: asked.Partition,
+					ErrorCode: int16(fates[i].Code), ErrorMessage: note(fates[i].Message)})
+			}
+			fates = fates[len(t.Partitions):]
+			resp.Topics = append(resp.Topics, out)
+		}
+		r.Answer(c, resp)
+	})
 }
 
 // listPartitionReassignments shows what is moving.

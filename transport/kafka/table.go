@@ -52,6 +52,7 @@ func served() []api {
 		updateFeatures,
 		describeCluster,
 		describeProducers,
+		unregisterBroker,
 		listConfigResources,
 		describeTopicPartitions,
 	}
