@@ -20,7 +20,7 @@ type draws struct {
 
 func (d *draws) entry(i *Image) []message.MetadataRecord {
 	topics := slices.Collect(i.Topics())
-	kind := rapid.IntRange(0, 7).Draw(d.t, "kind")
+	kind := rapid.IntRange(0, 8).Draw(d.t, "kind")
 	if len(topics) == 0 && (kind == 1 || kind == 2 || kind == 3) {
 		kind = 0
 	}
@@ -45,6 +45,10 @@ func (d *draws) entry(i *Image) []message.MetadataRecord {
 		return []message.MetadataRecord{&message.FeatureRecord{Name: "f", Level: 1, Gone: rapid.Bool().Draw(d.t, "gone")}}
 	case 6:
 		return []message.MetadataRecord{&message.ProducerIDsRecord{Next: i.NextProducerID() + 1000}}
+	}
+	if b := i.Broker(node); b != nil && kind == 7 {
+		yes := rapid.Bool().Draw(d.t, "yes")
+		return []message.MetadataRecord{&message.FenceRecord{Node: node, Epoch: b.Epoch, Fenced: yes}, &message.DrainRecord{Node: node, Epoch: b.Epoch, Draining: !yes}}
 	}
 	r := message.Resource{Kind: message.ResourceBroker}
 	return []message.MetadataRecord{&message.ConfigRecord{Resource: r, Key: "k", Value: rapid.Ptr(rapid.String(), true).Draw(d.t, "value")}}
@@ -169,6 +173,52 @@ func TestARestartedLeaderLeadsInANewEpoch(t *testing.T) {
 	same, change, _ := again.Apply(3, &message.BrokerRecord{Node: 1, Epoch: 3, Incarnation: message.TopicID{2}})
 	if same.Topic("T") != topic || len(change.Topics) != 0 {
 		t.Fatalf("the same incarnation changed %+v", change)
+	}
+}
+
+// TestARestartedFollowerIsAnotherForItsLeader: what a leader proposes in the belief that a follower is as far as it was is void
+// (KIP-903): the partition epoch has risen, and only that.
+func TestARestartedFollowerIsAnotherForItsLeader(t *testing.T) {
+	id := message.TopicID{1}
+	both := &message.PartitionRecord{Partition: message.PartitionID{Topic: id}, Leader: 1, Replicas: []message.NodeID{1, 2}, ISR: []message.NodeID{1}}
+	i, _, err := Empty().Apply(1, &message.BrokerRecord{Node: 2, Incarnation: message.TopicID{1}}, &message.TopicRecord{Name: "T", ID: id}, both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, _, _ = i.Apply(2, &message.BrokerRecord{Node: 2, Incarnation: message.TopicID{2}})
+	if p := i.Topic("T").Partition(0); p.LeaderEpoch != 0 || p.PartitionEpoch != 1 {
+		t.Fatalf("restarted: %+v", p)
+	}
+	i, _, _ = i.Apply(3, &message.BrokerRemoved{Node: 2}, &message.BrokerRecord{Node: 2, Incarnation: message.TopicID{2}})
+	if p := i.Topic("T").Partition(0); p.LeaderEpoch != 0 || p.PartitionEpoch != 2 {
+		t.Fatalf("removed and registered again: %+v", p)
+	}
+}
+
+// TestWhoMayLead: who is alive, in sync or eligible, and not about to go.
+func TestWhoMayLead(t *testing.T) {
+	id := message.TopicID{1}
+	p := &message.PartitionRecord{Partition: message.PartitionID{Topic: id}, Leader: 1, Replicas: []message.NodeID{1, 2, 3, 4, 5},
+		ISR: []message.NodeID{1, 2, 3}, ELR: []message.NodeID{4}}
+	records := []message.MetadataRecord{&message.TopicRecord{Name: "T", ID: id}, p}
+	for n := range message.NodeID(5) {
+		records = append(records, &message.BrokerRecord{Node: n + 1, Fenced: n+1 == 2})
+	}
+	i, _, err := Empty().Apply(1, append(records, &message.DrainRecord{Node: 3, Draining: true})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live, may []message.NodeID
+	for b := range i.LiveBrokers() {
+		live = append(live, b.ID)
+	}
+	for n := range message.NodeID(7) {
+		if i.Eligible(i.Topic("T").Partition(0), n) {
+			may = append(may, n)
+		}
+	}
+	if !slices.Equal(live, []message.NodeID{1, 3, 4, 5}) || !slices.Equal(may, []message.NodeID{1, 4}) || !i.Leads(1) || i.Leads(4) {
+		t.Fatalf("%v live, %v may lead", live, may)
 	}
 }
 

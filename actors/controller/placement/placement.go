@@ -39,12 +39,13 @@ func Place(nodes []Node, partitions, replication int, draw uint64) ([][]message.
 		return nil, &Refused{replication, fmt.Sprintf("The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", replication, len(nodes))}
 	}
 	leaders := ring(alive)
-	others := append(ring(alive), ring(slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool { return !n.Fenced }))...)
+	ground := &ground{nodes: append(ring(alive), ring(slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool { return !n.Fenced }))...),
+		keeps: map[message.NodeID]int{}, heirs: map[[2]message.NodeID]int{}}
 	begin := int(draw % uint64(len(leaders)))
 	placed := make([][]message.NodeID, partitions)
 	for p := range placed {
-		at := begin + p
-		placed[p] = replicas(leaders[at%len(leaders)], others, len(alive), at, replication)
+		at := (begin + p) % len(leaders)
+		placed[p] = ground.replicas(leaders[at], at, replication)
 	}
 	return placed, nil
 }
@@ -72,27 +73,50 @@ func ring(nodes []Node) []Node {
 	return round
 }
 
-// replicas picks a leader's followers: from where it stands on, one step further with every round of the ring so that the
-// same nodes do not always share their partitions; unused racks first, fenced nodes last.
-func replicas(leader Node, others []Node, alive, at, replication int) []message.NodeID {
-	picked := []message.NodeID{leader.ID}
-	racks := map[string]bool{leader.Rack: true}
-	take := func(from []Node, begin int, fresh bool) {
-		for i := range from {
-			n := from[(begin+i)%len(from)]
-			if len(picked) == replication {
-				return
-			}
-			if slices.Contains(picked, n.ID) || fresh && racks[n.Rack] {
-				continue
-			}
-			racks[n.Rack] = true
-			picked = append(picked, n.ID)
+// ground is where replicas can be, and what is there already.
+type ground struct {
+	nodes []Node // on the ring, fenced ones behind
+	keeps map[message.NodeID]int
+	heirs map[[2]message.NodeID]int // how often the second would lead if the first were gone
+}
+
+// replicas picks a leader's followers, beginning behind where it stands on the ring.
+func (g *ground) replicas(leader Node, at, replication int) []message.NodeID {
+	picked, racks := []message.NodeID{leader.ID}, map[string]bool{leader.Rack: true}
+	g.keeps[leader.ID]++
+	for len(picked) < replication {
+		n := g.best(picked, racks, at+1)
+		racks[n.Rack] = true
+		g.keeps[n.ID]++
+		if len(picked) == 1 {
+			g.heirs[[2]message.NodeID{leader.ID, n.ID}]++
+		}
+		picked = append(picked, n.ID)
+	}
+	return picked
+}
+
+// best is the node that takes the next replica: one that is alive, on a rack that has none. Among those it is one that keeps few
+// and inherits little from this leader, so that what a node leads goes to all the others in equal parts when it is gone; then
+// the next on the ring.
+func (g *ground) best(picked []message.NodeID, racks map[string]bool, begin int) (best Node) {
+	var least []int
+	for i := range g.nodes {
+		n := g.nodes[(begin+i)%len(g.nodes)]
+		if slices.Contains(picked, n.ID) {
+			continue
+		}
+		cost := []int{count(n.Fenced), count(racks[n.Rack]), g.keeps[n.ID] + 2*g.heirs[[2]message.NodeID{picked[0], n.ID}]}
+		if least == nil || slices.Compare(cost, least) < 0 {
+			best, least = n, cost
 		}
 	}
-	begin := at%alive + 1 + at/alive%max(1, alive-1)
-	take(others[:alive], begin, true)
-	take(others[:alive], begin, false)
-	take(others[alive:], at, false)
-	return picked
+	return best
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
