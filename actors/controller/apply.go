@@ -30,6 +30,7 @@ func (k *Controller) apply(c stage.Context, m *raftpb.Message) {
 		k.deliver(c, r)
 	}
 	k.snapshotIfDue(c)
+	k.saveState(c)
 	k.wind(c)
 }
 
@@ -149,6 +150,9 @@ func (k *Controller) applyMembers(e *raftpb.Entry) (change image.Change, err err
 	}
 	if err != nil {
 		return change, fmt.Errorf("entry %d of the metadata log, a change of members: %w", e.GetIndex(), err)
+	}
+	if s := &k.store.state; s.members < e.GetIndex() {
+		s.number, s.members = s.number+1, e.GetIndex()
 	}
 	k.image, change, err = k.image.Apply(int64(e.GetIndex()))
 	return change, err

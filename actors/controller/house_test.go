@@ -34,12 +34,16 @@ type world struct {
 	timers   []timer
 	cut      map[message.NodeID]bool // hears nobody and is not heard
 	watches  []watch                 // of other nodes' controllers
+	lose     func(l letter) bool     // letters that never arrive
+	lost     int
 
 	asked    stage.RequestID
 	failures []error
 	logs     strings.Builder
 	answers  map[stage.RequestID]any
 }
+
+type requestID = stage.RequestID
 
 type node struct {
 	id        message.NodeID
@@ -178,6 +182,13 @@ func (w *world) run(what string, until func() bool) {
 		if len(w.timers) == 0 || w.now.After(end) {
 			w.t.Fatalf("%s did not come about", what)
 		}
+		w.wait()
+	}
+}
+
+// wait lets time pass until the next timer is due.
+func (w *world) wait() {
+	if len(w.timers) > 0 {
 		slices.SortFunc(w.timers, func(a, b timer) int {
 			if d := a.at.Compare(b.at); d != 0 {
 				return d
@@ -217,6 +228,8 @@ func (w *world) step() bool {
 	switch {
 	case l.life != 0 && l.life != n.life:
 	case l.from.Address.Node != l.to.Node && !l.from.Address.IsZero() && (w.cut[l.to.Node] || w.cut[l.from.Address.Node]):
+	case w.lose != nil && w.lose(l):
+		w.lost++
 	case a == nil && l.from.Request != 0:
 		w.queue = append(w.queue, letter{to: l.from.Address, answers: l.from.Request, msg: &stage.Down{To: l.to}})
 	case a != nil:

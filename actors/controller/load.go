@@ -120,7 +120,7 @@ func (l *loaded) readSnapshot(files vfs.FS, voters []uint64, founds bool) error 
 		case len(voters) == 0:
 			return errors.New("there is no metadata and nobody to found it: name the voters of the metadata quorum")
 		case !founds:
-			return nil
+			return files.MkdirAll(path.Dir(snapshotFile))
 		}
 		l.snapshot = newSnapshot(1, 1, &raftpb.ConfState{Voters: voters}, message.EncodeMetadata(nil))
 		return saveSnapshot(files, l.snapshot)
@@ -228,17 +228,21 @@ func (l *loaded) hardState() *raftpb.HardState {
 	return &raftpb.HardState{Term: new(s.term), Vote: new(s.vote), Commit: new(l.committed())}
 }
 
-// committed is up to where the entries are committed for certain: a leader proposes a change of members only when it has
-// applied the one before, so that all changes but the last are known to be. Raft then counts votes by members that differ by
-// one at most from those that are in force elsewhere, and two such majorities have a node in common.
+// committed is up to where the entries are committed for certain: up to the last change of members that was applied, if that came
+// to be saved, and else up to the last but one in the log, since a leader proposes none before it has applied the one before.
+// Raft then counts votes by members that differ by one at most from those that are in force elsewhere, and two such majorities
+// have a node in common.
 func (l *loaded) committed() uint64 {
-	var last, before uint64
+	known, last := l.snapshot.GetMetadata().GetIndex(), uint64(0)
 	for _, e := range l.entries {
 		if e.GetType() != raftpb.EntryNormal {
-			last, before = e.GetIndex(), last
+			known, last = max(known, last), e.GetIndex()
 		}
 	}
-	return max(before, l.snapshot.GetMetadata().GetIndex())
+	if last == l.state.members {
+		known = max(known, last)
+	}
+	return known
 }
 
 // begin starts raft. Who votes alone does not wait for silence to pass before it stands for election.
@@ -265,11 +269,15 @@ func (k *Controller) begin(c stage.Context) {
 	k.wind(c)
 }
 
-// The state file is a msgpack array: number, term, vote.
+// The state file is a msgpack array: number, term, vote and, where the members have ever changed, the index of that change.
 const stateFormat = 1
 
 func writeState(files vfs.FS, s hardState) error {
-	b, err := msgpack.Marshal([]uint64{s.number, s.term, s.vote})
+	fields := []uint64{s.number, s.term, s.vote}
+	if s.members > 0 {
+		fields = append(fields, s.members)
+	}
+	b, err := msgpack.Marshal(fields)
 	if err != nil {
 		return err
 	}
@@ -285,13 +293,14 @@ func readState(files vfs.FS) (hardState, error) {
 	if err == nil {
 		err = msgpack.Unmarshal(b, &fields)
 	}
-	if err == nil && len(fields) != 3 {
-		err = fmt.Errorf("it has %d fields instead of 3", len(fields))
+	if err == nil && len(fields) != 3 && len(fields) != 4 {
+		err = fmt.Errorf("it has %d fields instead of 3 or 4", len(fields))
 	}
 	if err != nil {
 		return hardState{}, fmt.Errorf("%s: %w", stateFile, err)
 	}
-	return hardState{number: fields[0], term: fields[1], vote: fields[2]}, nil
+	fields = append(fields, 0)
+	return hardState{number: fields[0], term: fields[1], vote: fields[2], members: fields[3]}, nil
 }
 
 // loadFile reads a file of a format that this program knows.

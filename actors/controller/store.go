@@ -57,10 +57,11 @@ type write struct {
 	responses []*raftpb.Message
 }
 
-// hardState is term and vote, numbered.
+// hardState is term, vote and the index of the last change of members that was applied, numbered.
 type hardState struct {
 	number     uint64
 	term, vote uint64
+	members    uint64
 }
 
 // Messages to self.
@@ -92,7 +93,7 @@ func (k *Controller) write(c stage.Context, m *raftpb.Message) {
 	s := &k.store
 	w := write{entries: m.GetEntries(), responses: m.GetResponses(), state: s.state.number}
 	if m.Term != nil && (m.GetTerm() != s.state.term || m.GetVote() != s.state.vote) {
-		s.state = hardState{s.state.number + 1, m.GetTerm(), m.GetVote()}
+		s.state = hardState{s.state.number + 1, m.GetTerm(), m.GetVote(), s.state.members}
 		w.state = s.state.number
 	}
 	var err error
