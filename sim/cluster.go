@@ -33,7 +33,7 @@ func (s *Scenario) drawCopies(r *rand.Rand) {
 }
 
 // copiesMax is how many copies of a partition are drawn at most.
-const copiesMax = 1
+const copiesMax = 3
 
 // drawPatience gives the clients time: elections take some. Who asks one leader after the other cannot wait long at each, nor keep
 // a session.

@@ -382,7 +382,7 @@ func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
 	if high >= 0 && high < floor.High && fall {
 		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)
 	}
-	if start >= 0 && start < floor.Start && fall {
+	if start >= 0 && start < floor.Start && fall && (p.Topic.Replicas <= 1 || start < p.deleted) { // each copy retains for itself
 		i := StartNeverFalls
 		if start < p.deleted {
 			i = DeletedIsGone
