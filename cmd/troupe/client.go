@@ -38,12 +38,17 @@ func (b *broker) dial(ctx context.Context, options ...kgo.Opt) (*kgo.Client, err
 	return client, nil
 }
 
-// admin calls with an admin client of the cluster.
-func (b *broker) admin(ctx context.Context, do func(*kadm.Client) error) error {
+// connected calls with a client of the cluster.
+func (b *broker) connected(ctx context.Context, do func(*kgo.Client) error) error {
 	client, err := b.dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	return do(kadm.NewClient(client))
+	return do(client)
+}
+
+// admin calls with an admin client of the cluster.
+func (b *broker) admin(ctx context.Context, do func(*kadm.Client) error) error {
+	return b.connected(ctx, func(client *kgo.Client) error { return do(kadm.NewClient(client)) })
 }

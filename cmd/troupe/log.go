@@ -34,8 +34,19 @@ func (d *directory) flag(c *cobra.Command) {
 	c.Flags().StringVar(&d.topic, "topic", "", "only the topic with this `id`, as 'troupe topic list --json' shows it")
 }
 
-// open calls with the directory's partitions. It keeps a broker out meanwhile.
+// open calls with the directory's partitions.
 func (d *directory) open(do func(files vfs.FS, all []segment.Partition) error) error {
+	return d.files(func(files vfs.FS) error {
+		all, err := segment.Partitions(files, d.topic)
+		if err != nil {
+			return err
+		}
+		return do(files, all)
+	})
+}
+
+// files calls with the directory. It keeps a broker out meanwhile.
+func (d *directory) files(do func(files vfs.FS) error) error {
 	path, err := filepath.Abs(d.data)
 	if err != nil {
 		return err
@@ -55,11 +66,7 @@ func (d *directory) open(do func(files vfs.FS, all []segment.Partition) error) e
 		return fmt.Errorf("the data directory %s: %w", path, err)
 	}
 	defer lock.Close()
-	all, err := segment.Partitions(files, d.topic)
-	if err != nil {
-		return err
-	}
-	return do(files, all)
+	return do(files)
 }
 
 func newLogSegments() *cobra.Command {

@@ -49,7 +49,7 @@ func Partitions(files vfs.FS, topic string) ([]Partition, error) {
 		}
 		for _, i := range indexes {
 			p := Partition{Topic: t, Index: i}
-			if p.Segments, err = segments(files, path.Join("topics", t, i)); err != nil {
+			if p.Segments, err = In(files, path.Join("topics", t, i)); err != nil {
 				return nil, err
 			}
 			all = append(all, p)
@@ -66,8 +66,9 @@ func list(files vfs.FS, folder string) ([]string, error) {
 	return files.List(folder)
 }
 
-func segments(files vfs.FS, folder string) ([]Segment, error) {
-	names, err := files.List(folder)
+// In are the segments in a folder, in order; none if it is not there.
+func In(files vfs.FS, folder string) ([]Segment, error) {
+	names, err := list(files, folder)
 	if err != nil {
 		return nil, err
 	}
