@@ -1,0 +1,122 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/transport/mesh/link"
+)
+
+// lane is a connection into the embedded server with one goroutine that sends and one, of nats.go, that receives.
+type lane struct {
+	mesh *Mesh
+	lane message.Lane
+	conn *nats.Conn
+	wake chan struct{} // room for one
+}
+
+// openLane connects and listens. Nothing is dropped on the way in: credits bound what can come.
+func (m *Mesh) openLane(on message.Lane) (*lane, error) {
+	conn, err := connect(m.server, &m.o, on)
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{mesh: m, lane: on, conn: conn, wake: make(chan struct{}, 1)}
+	sub, err := conn.Subscribe(subject(m.o.Cluster, m.o.Node, on), func(msg *nats.Msg) { l.receive(msg.Data) })
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	m.done.Add(1)
+	sub.SetClosedHandler(func(string) { m.done.Done() }) // behind the last call of receive
+	return l, sub.SetPendingLimits(-1, -1)
+}
+
+// rouse has the sender look for something to send.
+func (l *lane) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send sends what is ready, a frame for each peer in turn, until the mesh is closed.
+func (l *lane) send() {
+	var buffer []byte
+	subjects := map[message.NodeID]string{}
+	for {
+		select {
+		case <-l.mesh.stop:
+			return
+		case <-l.wake:
+		}
+		for more := true; more; {
+			more = false
+			for _, p := range l.mesh.all() {
+				if buffer = p.next(l.lane, time.Now(), buffer[:0]); len(buffer) == 0 {
+					continue
+				}
+				if subjects[p.node] == "" {
+					subjects[p.node] = subject(l.mesh.o.Cluster, p.node, l.lane)
+				}
+				more = l.publish(p, subjects[p.node], buffer) || more
+			}
+		}
+	}
+}
+
+// publish sends a frame; false if the connection is closed.
+func (l *lane) publish(p *peer, to string, frame []byte) bool {
+	if err := l.conn.Publish(to, frame); err != nil {
+		p.change(func(k *link.Link) { k.Reset("the frame could not be sent: " + err.Error()) })
+		return !l.conn.IsClosed()
+	}
+	l.mesh.counts.framesOut.Add(1)
+	l.mesh.counts.bytesOut.Add(uint64(len(frame)))
+	return true
+}
+
+// receive takes what came on the lane's subject. Letters are delivered in order, and the room they took is given back.
+func (l *lane) receive(b []byte) {
+	now := time.Now()
+	f, why := l.mesh.frame(b, l.lane)
+	if why != nil {
+		l.mesh.complain(why, len(b), now)
+		return
+	}
+	p := l.mesh.peer(f.Node)
+	if p == nil {
+		return
+	}
+	l.mesh.counts.framesIn.Add(1)
+	l.mesh.counts.bytesIn.Add(uint64(len(b)))
+	for _, letter := range p.take(&f, now) {
+		l.deliver(p, letter)
+	}
+	if len(f.Payload) > 0 {
+		p.change(func(k *link.Link) { k.Consumed(&f) })
+	}
+}
+
+// deliver hands a letter to the stage. Where its word is unknown, who waits for it or for its answer is told that there will be none.
+func (l *lane) deliver(p *peer, b []byte) {
+	letter, known, err := readLetter(b)
+	if err == nil && (letter.From.Node != p.node || letter.To.Node != l.mesh.o.Node) {
+		known, err = false, errLetter
+	}
+	if err == nil {
+		l.mesh.o.Receive(letter)
+		return
+	}
+	l.mesh.complain(err, len(b), time.Now())
+	switch {
+	case !known:
+		p.change(func(k *link.Link) { k.Reset("a letter could not be read: " + err.Error()) })
+	case letter.Kind == stage.LetterAnswer:
+		l.mesh.o.Receive(stage.Letter{From: letter.From, To: letter.To, Kind: stage.LetterDown, Request: letter.Request})
+	case letter.Request != 0:
+		l.mesh.Send(stage.Letter{From: letter.To, To: letter.From, Kind: stage.LetterDown, Request: letter.Request})
+	}
+}

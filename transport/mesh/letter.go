@@ -1,0 +1,86 @@
+package mesh
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/transport/mesh/link"
+)
+
+// A letter's bytes:
+//
+//	kind (1), request (8), from, to, word (message.AppendWord; absent where the kind has none)
+//	address = node (4), kind (1), number (8) | of a partition: topic (16), index (4)
+
+var errLetter = errors.New("it is no letter")
+
+// newLetter makes a letter's bytes, with room for its size in front.
+func newLetter(l *stage.Letter) ([]byte, error) {
+	size := 128
+	if w, ok := l.Word.(*message.Pulled); ok {
+		size += len(w.Batches)
+	}
+	b := make([]byte, link.Prefix, size)
+	b = append(b, byte(l.Kind))
+	b = binary.BigEndian.AppendUint64(b, l.Request)
+	b = appendAddress(appendAddress(b, l.From), l.To)
+	if l.Word == nil {
+		return b, nil
+	}
+	return message.AppendWord(b, l.Word)
+}
+
+func appendAddress(b []byte, a message.Address) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(a.Node))
+	b = append(b, byte(a.Kind))
+	if a.Kind == message.KindPartition {
+		b = append(b, a.Partition.Topic[:]...)
+		return binary.BigEndian.AppendUint32(b, uint32(a.Partition.Index))
+	}
+	return binary.BigEndian.AppendUint64(b, a.Number)
+}
+
+// readLetter reads a letter, and its word if it has one. A letter whose word is unknown comes back with the error, so that who waits can
+// be told; any other error says that nothing of it is to be believed.
+func readLetter(b []byte) (l stage.Letter, known bool, err error) {
+	if len(b) < 9 {
+		return l, false, errLetter
+	}
+	l.Kind, l.Request = stage.LetterKind(b[0]), binary.BigEndian.Uint64(b[1:])
+	b = b[9:]
+	var ok bool
+	if l.From, b, ok = readAddress(b); !ok {
+		return l, false, errLetter
+	}
+	if l.To, b, ok = readAddress(b); !ok {
+		return l, false, errLetter
+	}
+	switch l.Kind {
+	case stage.LetterWord, stage.LetterAnswer:
+		l.Word, err = message.DecodeWord(b)
+		return l, true, err
+	case stage.LetterDown, stage.LetterWatch, stage.LetterGone:
+		if len(b) == 0 {
+			return l, true, nil
+		}
+	}
+	return l, false, errLetter
+}
+
+func readAddress(b []byte) (a message.Address, rest []byte, ok bool) {
+	if len(b) < 5+8 {
+		return a, nil, false
+	}
+	a.Node, a.Kind = message.NodeID(binary.BigEndian.Uint32(b)), message.Kind(b[4])
+	if b = b[5:]; a.Kind != message.KindPartition {
+		a.Number = binary.BigEndian.Uint64(b)
+		return a, b[8:], true
+	}
+	if len(b) < 16+4 {
+		return a, nil, false
+	}
+	a.Partition.Index = int32(binary.BigEndian.Uint32(b[copy(a.Partition.Topic[:], b):]))
+	return a, b[20:], true
+}

@@ -1,0 +1,156 @@
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// Kind says what a frame is for. The numbers go over the wire.
+type Kind uint8
+
+// The kinds of frames.
+const (
+	Hello Kind = iota + 1 // I am here, and this is what I know of you
+	Data                  // a piece of the lane's stream of letters; it may be empty
+)
+
+// Lanes is how many lanes a link has: message.Control and message.Bulk.
+const Lanes = int(message.Bulk) + 1
+
+// Mark tells one life of one end of a link from every other: the process, and how often its end was reset.
+type Mark struct {
+	Incarnation message.TopicID
+	Session     uint64 // from 1; 0: unknown
+}
+
+// Frame is what one node sends another at once.
+type Frame struct {
+	Kind     Kind
+	Lane     message.Lane
+	Wanted   bool           // of a hello: please answer, I do not know yet that you hear me
+	Cluster  string         // at most 255 bytes
+	Node     message.NodeID // who sends
+	From, To Mark           // the sender's, and the receiver's as the sender has heard it on this lane
+	Sequence uint64         // of data on this lane and in this session, from 1
+	Granted  [Lanes]uint64  // how many bytes of data the receiver may have sent, per lane, since the session began
+	Payload  []byte
+}
+
+// Version is the only layout of frames that there is.
+const Version = 1
+
+const (
+	magic = 0x54525031 // "TRP1"
+
+	atNode     = 8
+	atFrom     = 12
+	atTo       = 36
+	atSequence = 60
+	atGranted  = 68
+	atCluster  = 84
+	atSize     = 88
+	atCRC      = 92
+	headerSize = 96 // without the cluster's id
+)
+
+// HeaderMax bounds what a frame has beside its payload.
+const HeaderMax = headerSize + 255
+
+// Why a frame is not ours.
+var (
+	ErrShort   = errors.New("it is shorter than a frame's header says")
+	ErrMagic   = errors.New("it is no frame of a mesh")
+	ErrVersion = fmt.Errorf("its version is not %d", Version)
+	ErrKind    = errors.New("its kind or lane is unknown")
+	ErrCRC     = errors.New("its checksum is wrong")
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// AppendFrame appends the frame's bytes.
+func AppendFrame(b []byte, f *Frame) []byte {
+	start := len(b)
+	b = append(appendHeader(b, f), f.Payload...)
+	return seal(b, start)
+}
+
+// appendHeader appends all of a frame but its payload; its size and checksum are filled in by seal.
+func appendHeader(b []byte, f *Frame) []byte {
+	flags := byte(0)
+	if f.Wanted {
+		flags = 1
+	}
+	b = binary.BigEndian.AppendUint32(b, magic)
+	b = append(b, Version, byte(f.Kind), byte(f.Lane), flags)
+	b = binary.BigEndian.AppendUint32(b, uint32(f.Node))
+	b = appendMark(b, f.From)
+	b = appendMark(b, f.To)
+	b = binary.BigEndian.AppendUint64(b, f.Sequence)
+	for _, granted := range f.Granted {
+		b = binary.BigEndian.AppendUint64(b, granted)
+	}
+	b = append(b, byte(len(f.Cluster)), 0, 0, 0)
+	b = append(b, 0, 0, 0, 0) // payload size
+	b = append(b, 0, 0, 0, 0) // checksum
+	return append(b, f.Cluster...)
+}
+
+func appendMark(b []byte, m Mark) []byte {
+	return binary.BigEndian.AppendUint64(append(b, m.Incarnation[:]...), m.Session)
+}
+
+// seal fills in the payload's size and the checksum of the frame that begins at start and ends the slice.
+func seal(b []byte, start int) []byte {
+	frame := b[start:]
+	size := len(frame) - headerSize - int(frame[atCluster])
+	binary.BigEndian.PutUint32(frame[atSize:], uint32(size))
+	binary.BigEndian.PutUint32(frame[atCRC:], checksum(frame))
+	return b
+}
+
+// checksum is that of a whole frame without the checksum itself.
+func checksum(frame []byte) uint32 {
+	crc := crc32.Update(0, castagnoli, frame[:atCRC])
+	return crc32.Update(crc, castagnoli, frame[headerSize:])
+}
+
+// DecodeFrame reads a frame that is all of b. Its payload is a part of b.
+func DecodeFrame(b []byte) (Frame, error) {
+	if len(b) < headerSize {
+		return Frame{}, ErrShort
+	}
+	if binary.BigEndian.Uint32(b) != magic {
+		return Frame{}, ErrMagic
+	}
+	if b[4] != Version {
+		return Frame{}, ErrVersion
+	}
+	f := Frame{Kind: Kind(b[5]), Lane: message.Lane(b[6]), Wanted: b[7] == 1, Node: message.NodeID(binary.BigEndian.Uint32(b[atNode:]))}
+	if f.Kind != Hello && f.Kind != Data || int(f.Lane) >= Lanes || b[7] > 1 || f.Node < 0 {
+		return Frame{}, ErrKind
+	}
+	f.From, f.To = mark(b[atFrom:]), mark(b[atTo:])
+	f.Sequence = binary.BigEndian.Uint64(b[atSequence:])
+	for i := range f.Granted {
+		f.Granted[i] = binary.BigEndian.Uint64(b[atGranted+8*i:])
+	}
+	cluster, payload := int(b[atCluster]), int64(binary.BigEndian.Uint32(b[atSize:]))
+	if int64(len(b)) != int64(headerSize+cluster)+payload {
+		return Frame{}, ErrShort
+	}
+	if binary.BigEndian.Uint32(b[atCRC:]) != checksum(b) {
+		return Frame{}, ErrCRC
+	}
+	f.Cluster, f.Payload = string(b[headerSize:headerSize+cluster]), b[headerSize+cluster:]
+	return f, nil
+}
+
+func mark(b []byte) (m Mark) {
+	copy(m.Incarnation[:], b)
+	m.Session = binary.BigEndian.Uint64(b[16:])
+	return m
+}

@@ -1,0 +1,112 @@
+package link
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// Prefix is the room in front of a letter that its size takes.
+const Prefix = 4
+
+// reassembleMax is how much room is made for a letter on the word of its size alone.
+const reassembleMax = 1 << 20
+
+// lane is one direction each of sending and receiving.
+type lane struct {
+	peer      Mark // the other end's as heard on this lane
+	confirmed bool // the other end hears us here
+
+	queue    [][]byte // letters with their sizes, the first maybe sent in part
+	queued   int      // bytes of it
+	sequence uint64   // of the last frame
+	sent     uint64   // bytes of payload in this session
+	allowed  uint64   // and as many may be
+	spoke    time.Time
+	beat     bool // a frame is due, even if it is empty
+
+	in       stream
+	last     uint64 // sequence of the last frame that came
+	received uint64 // bytes of payload in this session
+	granted  uint64 // and as many may come, as the other end has been or will be told
+	consumed uint64
+	heard    time.Time
+}
+
+func (l *lane) push(letter []byte) {
+	binary.BigEndian.PutUint32(letter, uint32(len(letter)-Prefix))
+	l.queue = append(l.queue, letter)
+	l.queued += len(letter)
+}
+
+// ready says that there is something to send and credit for it, or that a beat is due.
+func (l *lane) ready() bool { return l.beat || l.queued > 0 && l.sent < l.allowed }
+
+// cut appends the next piece of the stream: what waits, as far as a frame's size and the credit reach.
+func (l *lane) cut(b []byte, most int) []byte {
+	room := int(min(uint64(most), l.allowed-min(l.allowed, l.sent)))
+	l.sent += uint64(min(room, l.queued))
+	for room > 0 && len(l.queue) > 0 {
+		n := min(room, len(l.queue[0]))
+		b = append(b, l.queue[0][:n]...)
+		room, l.queued = room-n, l.queued-n
+		if l.queue[0] = l.queue[0][n:]; len(l.queue[0]) == 0 {
+			l.queue[0], l.queue = nil, l.queue[1:]
+		}
+	}
+	return b
+}
+
+// consume makes room for n bytes more. It is told in a frame of its own once a quarter of the window is free.
+func (l *lane) consume(n, window int) {
+	l.consumed += uint64(n)
+	if free := l.consumed + uint64(window); free-l.granted >= uint64(max(1, window/4)) {
+		l.granted, l.beat = free, true
+	}
+}
+
+// stream puts letters together from pieces.
+type stream struct {
+	size  [Prefix]byte // of the letter that is under way, as far as it came
+	sized int
+	part  []byte // of it; its capacity says nothing
+	want  int    // its whole size, once it is known
+}
+
+// add takes the next piece and returns the letters that are whole. Letters that lie in the piece are not copied.
+func (s *stream) add(b []byte, most int) (letters [][]byte, err error) {
+	for len(b) > 0 {
+		if s.sized < Prefix {
+			n := copy(s.size[s.sized:], b)
+			s.sized, b = s.sized+n, b[n:]
+			if s.sized < Prefix {
+				return letters, nil
+			}
+			if s.want = int(binary.BigEndian.Uint32(s.size[:])); s.want > most {
+				return letters, fmt.Errorf("a letter of %d bytes is above the limit of %d", s.want, most)
+			}
+		}
+		if len(s.part) == 0 && len(b) >= s.want {
+			letters = append(letters, b[:s.want:s.want])
+			b = b[s.want:]
+			*s = stream{}
+			continue
+		}
+		b = s.gather(b)
+		if len(s.part) == s.want {
+			letters = append(letters, s.part)
+			*s = stream{}
+		}
+	}
+	return letters, nil
+}
+
+// gather takes what belongs to the letter that is under way and returns the rest.
+func (s *stream) gather(b []byte) []byte {
+	if s.part == nil {
+		s.part = make([]byte, 0, min(s.want, reassembleMax))
+	}
+	n := min(len(b), s.want-len(s.part))
+	s.part = append(s.part, b[:n]...)
+	return b[n:]
+}

@@ -1,0 +1,83 @@
+package mesh
+
+import (
+	"sync"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/transport/mesh/link"
+)
+
+// peer is another node: the link to it behind a lock.
+type peer struct {
+	mesh *Mesh
+	node message.NodeID
+
+	mu     sync.Mutex
+	link   *link.Link
+	up     bool               // as it was logged
+	broken bool               // the mesh has been asked to tell
+	routes [link.Lanes]uint64 // the server's numbers of the lanes' routes; 0: there is none
+}
+
+// state is where the link stands.
+func (p *peer) state() link.State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link.State()
+}
+
+// change does something to the link and then what follows from it: a broken link is told of, and senders with something to send are woken.
+func (p *peer) change(do func(*link.Link)) {
+	p.mu.Lock()
+	do(p.link)
+	p.notice()
+	var waiting [link.Lanes]bool
+	for i := range waiting {
+		waiting[i] = p.link.Waiting(message.Lane(i))
+	}
+	p.mu.Unlock()
+	for i, waits := range waiting {
+		if waits {
+			p.mesh.lanes[i].rouse()
+		}
+	}
+}
+
+// notice logs a link that came up or broke, and has those told who wait for the node. Each peer is in the channel at most once, so that there is
+// always room in it.
+func (p *peer) notice() {
+	switch state := p.link.State(); {
+	case state == link.Up && !p.up:
+		p.up = true
+		p.mesh.o.Log.Info("mesh: a node is linked", "peer", p.node)
+	case state == link.Broken && !p.broken:
+		if p.up {
+			p.mesh.counts.resets.Add(1)
+			p.mesh.o.Log.Warn("mesh: the link to a node is reset", "peer", p.node, "why", p.link.Why())
+		}
+		p.up, p.broken = false, true
+		p.mesh.lost <- p
+	}
+}
+
+// mend lets the next session begin.
+func (p *peer) mend(now time.Time) {
+	p.change(func(k *link.Link) {
+		p.broken = false
+		k.Mend(now)
+	})
+}
+
+// take hands a frame to the link and returns the letters that it completes.
+func (p *peer) take(f *link.Frame, now time.Time) (letters [][]byte) {
+	p.change(func(k *link.Link) { letters = k.Take(f, now) })
+	return letters
+}
+
+// next appends the link's next frame on a lane.
+func (p *peer) next(on message.Lane, now time.Time, b []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link.Next(on, now, b)
+}
