@@ -32,7 +32,8 @@ func (t *turn) alterConfigs(m *message.AlterConfigs) *message.Results {
 }
 
 // reconsider looks again at partitions that wait for something, when what they wait by has changed: with fewer
-// min.insync.replicas records are committed that eligible replicas lack, and where loss is allowed somebody may lead (KIP-966).
+// min.insync.replicas records are committed that eligible replicas lack, without the feature nobody is eligible, and where loss
+// is allowed somebody may lead (KIP-966).
 func (t *turn) reconsider() {
 	if slices.ContainsFunc(t.records, decidesElections) {
 		t.revise(func(p *image.Partition) bool { return p.Leader == message.Nobody || len(p.ELR)+len(p.LastKnownELR) > 0 }, func(*revision) {})
@@ -40,8 +41,13 @@ func (t *turn) reconsider() {
 }
 
 func decidesElections(r message.MetadataRecord) bool {
-	c, ok := r.(*message.ConfigRecord)
-	return ok && (c.Key == "min.insync.replicas" || c.Key == "unclean.leader.election.enable")
+	switch r := r.(type) {
+	case *message.ConfigRecord:
+		return r.Key == "min.insync.replicas" || r.Key == "unclean.leader.election.enable"
+	case *message.FeatureRecord:
+		return r.Name == eligibleFeature
+	}
+	return false
 }
 
 func (t *turn) alterResource(r *message.AlterResource, replace bool) message.Problem {

@@ -13,6 +13,9 @@ const (
 	unsafeDowngrade = 3
 )
 
+// eligibleFeature is the feature without which no eligible leader replicas are kept (KIP-966).
+const eligibleFeature = "eligible.leader.replicas.version"
+
 // updateFeatures finalizes feature levels, all or none (KIP-584, S141).
 func (t *turn) updateFeatures(m *message.UpdateFeatures) *message.Results {
 	answer := &message.Results{Problems: make([]message.Problem, len(m.Updates))}
@@ -28,6 +31,7 @@ func (t *turn) updateFeatures(m *message.UpdateFeatures) *message.Results {
 	}
 	if !refused && !m.ValidateOnly {
 		t.decide(records...)
+		t.reconsider()
 	}
 	return answer
 }

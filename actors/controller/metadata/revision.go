@@ -192,7 +192,7 @@ func (r *revision) number() bool {
 // minInSync is the topic's min.insync.replicas, which may be more than it has replicas; 0 while the cluster does not
 // keep eligible leader replicas.
 func (r *revision) minInSync() int {
-	if r.image().Feature("eligible.leader.replicas.version") == 0 {
+	if r.image().Feature(eligibleFeature) == 0 {
 		return 0
 	}
 	n, _ := strconv.Atoi(r.setting("min.insync.replicas"))
