@@ -20,6 +20,7 @@ import (
 // the in-sync set, grants what a leader asks for if that knows the newest state, and fences who is down.
 type cluster struct {
 	t      *testing.T
+	seed   uint64
 	r      *rand.Rand
 	world  *stage.Scheduler
 	nodes  []*member // node n is at n-1
@@ -41,7 +42,7 @@ type member struct {
 }
 
 func newCluster(t *testing.T, seed uint64, nodes int, change ...func(o *message.Leadership)) *cluster {
-	w := &cluster{t: t, r: rand.New(rand.NewPCG(seed, 4)), world: stage.NewScheduler(seed, noon), acked: map[int64]pending{}, office: *office()}
+	w := &cluster{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 4)), world: stage.NewScheduler(seed, noon), acked: map[int64]pending{}, office: *office()}
 	w.office.Replicas, w.office.ISR = nil, nil
 	for n := range message.NodeID(nodes) {
 		w.nodes = append(w.nodes, &member{id: n + 1, files: vfs.Memory(vfs.MemoryOptions{})})
@@ -257,7 +258,7 @@ func (w *cluster) say(n int) {
 				break
 			}
 			if w.world.Elapsed()-begun > time.Minute {
-				w.t.Fatalf("sequence %d is not acknowledged", w.pending.sequence)
+				w.t.Fatalf("seed %d: sequence %d is not acknowledged", w.seed, w.pending.sequence)
 			}
 		}
 	}
@@ -270,13 +271,13 @@ func (w *cluster) read(m *member) (raw []byte, b message.Bounds) {
 	w.world.RunFor(100 * time.Millisecond)
 	v, ok := m.stage.Published(message.PartitionAt(m.id, here)).(message.View)
 	if !ok {
-		w.t.Fatalf("node %d shows nothing", m.id)
+		w.t.Fatalf("seed %d: node %d shows nothing", w.seed, m.id)
 	}
 	b = v.Bounds()
 	for next := b.LogStart; next < b.HighWatermark; {
 		s, err := v.Read(next, b.HighWatermark, 1, true)
 		if err != nil || s.Bytes == 0 {
-			w.t.Fatalf("node %d at %d of %+v: %v", m.id, next, b, err)
+			w.t.Fatalf("seed %d: node %d at %d of %+v: %v", w.seed, m.id, next, b, err)
 		}
 		part := make([]byte, s.Bytes)
 		if _, err := s.File.ReadAt(part, s.At); err != nil {
@@ -304,7 +305,7 @@ func (w *cluster) judge() {
 			w.t.Fatal(err)
 		}
 		if b.BaseSequence() != sequence {
-			w.t.Fatalf("sequence %d at %d, due is %d", b.BaseSequence(), b.BaseOffset(), sequence)
+			w.t.Fatalf("seed %d: sequence %d at %d, due is %d", w.seed, b.BaseSequence(), b.BaseOffset(), sequence)
 		}
 		if a, ok := w.acked[b.BaseOffset()]; ok && a == (pending{sequence, int(b.Count())}) {
 			acked++
@@ -447,7 +448,7 @@ func TestIdleReplicasRest(t *testing.T) {
 
 // Everything at once: nodes are killed, cut off and come back, leaders change, and in the end everything is everywhere.
 func TestClusters(t *testing.T) {
-	for seed := range uint64(120) {
+	for seed := range uint64(200) {
 		w := newCluster(t, seed, 2+int(seed%2), func(o *message.Leadership) { o.Config.MinInsyncReplicas = 1 + int32(seed/2%2) })
 		for range 150 {
 			m := w.nodes[w.r.IntN(len(w.nodes))]

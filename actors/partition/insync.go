@@ -24,16 +24,14 @@ func (p *Partition) lookIn(c stage.Context, d time.Duration) {
 
 func (p *Partition) look(c stage.Context) {
 	p.followers.watching = false
-	if p.phase == open {
-		p.propose(c)
-		p.watch(c)
-	}
+	p.propose(c)
+	p.watch(c)
 }
 
 // propose asks the controller, by way of the broker, which knows in whose name it speaks, for another in-sync set. What becomes of it
 // comes as Leadership.
 func (p *Partition) propose(c stage.Context) {
-	if p.followers.proposal != 0 {
+	if p.followers.proposal != 0 || p.phase != open || !p.replica.Followed() {
 		return
 	}
 	wish := p.replica.Propose(c.Now(), p.post.LagMax)
@@ -55,6 +53,7 @@ func (p *Partition) altered(c stage.Context, m *message.PartitionsAltered) {
 	switch m.Codes[0] {
 	case message.OK, message.InvalidUpdateVersion, message.FencedLeaderEpoch, message.NewLeaderElected:
 		p.followers.proposal = 0
+		p.propose(c) // what has overtaken it may be known here already, and more be wished since
 	case message.NotController, message.StaleBrokerEpoch, message.RequestTimedOut, message.BrokerNotAvailable:
 		p.unheard(c)
 	default:

@@ -214,6 +214,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	if p.phase == open {
 		p.log.Configure(rolling(&p.replica.Office().Config))
 		p.carryOut(c, out)
+		p.propose(c)
 		p.watch(c)
 	}
 	p.pull(c)
@@ -227,6 +228,7 @@ func (p *Partition) carryOut(c stage.Context, out replica.Out) {
 	if out.Moved || out.Changed {
 		p.publish(c)
 		p.tellSoon(c)
+		p.propose(c)
 	}
 	p.free(c, out)
 }

@@ -54,9 +54,10 @@ const (
 )
 
 func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
-	durable, late := f.durable(r.office.Config.Fsync), now.Sub(f.caughtUp) > lag
+	durable := f.durable(r.office.Config.Fsync)
+	late := durable < r.end && now.Sub(f.caughtUp) > lag
 	switch in := slices.Contains(r.office.ISR, f.node); {
-	case in && durable < r.end && late:
+	case in && late:
 		return leave
 	case !in && r.high != unknown && durable >= max(r.high, r.begun) && !late:
 		return enter

@@ -184,7 +184,7 @@ func (r *Replica) Synced(end int64) Out {
 // can fall with it only behind an unclean election.
 func (r *Replica) Truncated(end int64) Out {
 	r.end, r.synced, r.durable = end, min(r.synced, end), min(r.durable, end)
-	r.loose, r.journals, r.begun = end, min(r.journals, end), min(r.begun, end)
+	r.loose, r.journals, r.begun, r.found = end, min(r.journals, end), min(r.begun, end), min(r.found, end)
 	before := r.high
 	r.high = min(r.high, end)
 	out := r.decide()
