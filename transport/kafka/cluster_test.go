@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 )
 
 // troubled is a cluster in which node 2 is fenced, node 3 has no listener of the client's, and node 4 is not registered.
@@ -72,5 +73,53 @@ func TestFencedBrokersAreShownToWhoAsks(t *testing.T) {
 	q := kmsg.NewPtrDescribeClusterRequest()
 	if r := call(troubled(t), q, kmsg.NewPtrDescribeClusterResponse(), 1); len(r.Brokers) != 1 || r.Brokers[0].Host != "192.0.2.1" {
 		t.Errorf("version 1: %+v", r)
+	}
+}
+
+// S110: "DescribeLogDirs: size in bytes and offset_lag per replica": of every replica that is here, whoever leads it. KIP-113: a
+// replica that is elsewhere is REPLICA_NOT_AVAILABLE to AlterReplicaLogDirs.
+func TestLogDirsAreOfWhatIsKeptHere(t *testing.T) {
+	h := newHouse(t, cluster(map[string]int{"t": 1}, node(2, "b"),
+		&message.PartitionRecord{Partition: at("t", 1), Leader: 2, LeaderEpoch: 6, Replicas: []message.NodeID{2, 1}, ISR: []message.NodeID{2}},
+		&message.PartitionRecord{Partition: at("t", 2), Leader: 2, LeaderEpoch: 6, Replicas: []message.NodeID{2}, ISR: []message.NodeID{2}}),
+		func(o *Options) { o.Static = setting.NewValues(map[string]string{"log.dirs": "/data"}) })
+	h.views[address("t", 0)], h.views[address("t", 1)] = newLog(1), following(newLog(1, 1), 0)
+	ps := call(h, kmsg.NewPtrDescribeLogDirsRequest(), kmsg.NewPtrDescribeLogDirsResponse(), 4).Dirs[0].Topics[0].Partitions
+	if one := int64(len(newLog(1).bytes)); len(ps) != 2 || ps[0].Size != one || ps[1].Partition != 1 || ps[1].Size != 2*one {
+		t.Errorf("%+v", ps)
+	}
+	q := kmsg.NewPtrAlterReplicaLogDirsRequest()
+	q.Dirs = []kmsg.AlterReplicaLogDirsRequestDir{{Dir: "/data", Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "t", Partitions: []int32{0, 1, 2, 3}}}}}
+	moved := call(h, q, kmsg.NewPtrAlterReplicaLogDirsResponse(), 2).Topics[0].Partitions
+	for i, want := range []message.Code{message.OK, message.OK, message.ReplicaNotAvailable, message.UnknownTopicOrPartition} {
+		if moved[i].ErrorCode != int16(want) {
+			t.Errorf("partition %d: code %d", i, moved[i].ErrorCode)
+		}
+	}
+}
+
+// KIP-460: each partition has a fate of its own, in the answer's topics as they were asked for.
+func TestElectionsOfSeveralNodes(t *testing.T) {
+	h := newHouse(t, cluster(map[string]int{"t": 2, "u": 1}, node(2, "b")))
+	var asked *message.ElectLeaders
+	h.plays = func(_ message.Address, what any) any {
+		asked = what.(*message.ElectLeaders)
+		answer := &message.LeadersElected{}
+		for i, p := range asked.Partitions {
+			answer.Results = append(answer.Results, message.LeaderElected{NamedPartition: p,
+				Problem: []message.Problem{{}, {Code: message.PreferredLeaderNotAvailable, Message: "it is down"}, {Code: message.EligibleLeadersNotAvailable}}[i]})
+		}
+		return answer
+	}
+	q := kmsg.NewPtrElectLeadersRequest()
+	q.ElectionType = 1
+	q.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{1, 0}}, {Topic: "u", Partitions: []int32{0}}}
+	r := call(h, q, kmsg.NewPtrElectLeadersResponse(), 2)
+	if !asked.Unclean || asked.All || r.ErrorCode != 0 || len(r.Topics) != 2 || len(r.Topics[0].Partitions) != 2 {
+		t.Fatalf("asked %+v, answered %+v", asked, r)
+	}
+	first, second, third := r.Topics[0].Partitions[0], r.Topics[0].Partitions[1], r.Topics[1].Partitions[0]
+	if first.Partition != 1 || first.ErrorCode != 0 || second.ErrorCode != 80 || *second.ErrorMessage != "it is down" || third.ErrorCode != 83 {
+		t.Errorf("%+v", r.Topics)
 	}
 }

@@ -69,20 +69,17 @@ func describedTopics(r *Request, q *kmsg.DescribeLogDirsRequest) (all []topicRep
 func sizes(c stage.Context, r *Request, g *gather, t *image.Topic, indexes []int32) kmsg.DescribeLogDirsResponseDirTopic {
 	out := kmsg.DescribeLogDirsResponseDirTopic{Topic: t.Name, Partitions: make([]kmsg.DescribeLogDirsResponseDirTopicPartition, 0, len(indexes))}
 	for _, index := range indexes {
-		if index < 0 || int(index) >= len(t.Partitions) || t.Partitions[index].Leader != r.Node() {
+		if index < 0 || int(index) >= len(t.Partitions) || !t.Partitions[index].IsReplica(r.Node()) {
 			continue
 		}
 		out.Partitions = append(out.Partitions, kmsg.DescribeLogDirsResponseDirTopicPartition{Partition: index})
 		a := &out.Partitions[len(out.Partitions)-1]
-		at := message.PartitionAt(r.Node(), message.PartitionID{Topic: t.ID, Index: index})
-		if view, ok := c.Published(at).(message.View); ok {
-			a.Size = view.Bytes()
-			continue
-		}
-		g.askLeader(c, r, t.Name, index, &message.Await{HighWatermark: -1}, adminPatience, func(c stage.Context, _ any, _ message.Code) {
-			if view, ok := c.Published(at).(message.View); ok {
+		g.left++
+		r.view(c, t.At(index), func(c stage.Context, view message.View, _ message.Code) {
+			if view != nil {
 				a.Size = view.Bytes()
 			}
+			g.arrived(c)
 		})
 	}
 	return out
