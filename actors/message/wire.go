@@ -92,7 +92,7 @@ const (
 // bears words that overtake each other.
 const bulkMin = 32 << 10
 
-// LaneOf says which way a word takes.
+// LaneOf says which way a word takes; a letter without a word is Control.
 func LaneOf(w Word) Lane {
 	switch w := w.(type) {
 	case *Pulled:

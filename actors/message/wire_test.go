@@ -187,6 +187,7 @@ func TestBulkIsWhatIsBig(t *testing.T) {
 		w    Word
 		want Lane
 	}{
+		{nil, Control},
 		{&Pulled{}, Control},
 		{&Pulled{Batches: []byte{1}}, Bulk},
 		{&Pull{}, Control},

@@ -265,6 +265,12 @@ func TestNobodyThereOrOneThatFailsOrStopsIsDown(t *testing.T) {
 		p.toy(p.one, at(1), asks)
 		p.Send(at(1), ask{there(5), pull(0), time.Minute})
 		p.expect("down n2/other/5")
+		nobodys := message.PartitionAt(message.Nobody, message.MetadataLog)
+		p.one.Ask(nobodys, pull(0), time.Hour, func(answer any) {
+			if d, ok := answer.(*Down); !ok || d.To != nobodys {
+				t.Errorf("a request to nobody is answered with %#v", answer)
+			}
+		})
 		p.Send(at(1), ask{there(1), pull(7), time.Minute})
 		p.expect("down n2/other/5", "down n2/other/1")
 		p.Send(at(1), ask{there(1), pull(1), time.Minute})
@@ -357,7 +363,10 @@ func TestALateADoubledAndAForeignAnswerAreDropped(t *testing.T) {
 		p.one.Receive(Letter{From: third, To: at(1), Kind: LetterAnswer, Request: number, Word: pulled(3)})
 		p.one.Receive(Letter{From: there(1), To: at(1), Kind: LetterAnswer, Request: number + 1, Word: pulled(4)}) // the timer's
 		p.one.Receive(Letter{From: at(9), To: at(1), Kind: LetterAnswer, Request: number, Word: pulled(5)})        // this node's
-		p.one.Receive(Letter{From: there(1), To: third, Kind: LetterAnswer, Request: number, Word: pulled(6)})
+		p.one.Receive(Letter{From: message.Address{Kind: message.KindOther}, To: at(1), Kind: LetterAnswer, Request: number + 1, Word: pulled(4)})
+		p.one.PeerDown(0)
+		p.one.Receive(Letter{From: at(9), To: at(1), Kind: LetterWord, Word: pulled(5)})
+		p.one.Receive(Letter{From: there(1), To: third, Kind: LetterWord, Request: number, Word: pulled(6)})
 		p.one.Receive(Letter{From: there(1), To: at(1), Kind: 77, Request: number, Word: pulled(7)})
 		p.settle()
 		p.two.Send(there(1), 2)
@@ -365,6 +374,9 @@ func TestALateADoubledAndAForeignAnswerAreDropped(t *testing.T) {
 		p.expect("parked 1", "timed out n2/other/1", "parked 2", "pulled 2")
 		p.settle()
 		p.expect("parked 1", "timed out n2/other/1", "parked 2", "pulled 2")
+		if n := p.road.count(LetterDown); n > 0 {
+			t.Errorf("%d letters to others were answered", n)
+		}
 	})
 }
 
