@@ -186,7 +186,7 @@ func (a *admin) write(t *check.Topic) {
 		if code, base := result(r.(*kmsg.ProduceResponse), p.Index); code == message.OK {
 			a.history.Acked(s.Batch, base)
 		} else {
-			a.misled(p)
+			a.misled()
 		}
 		a.next()
 	})
@@ -271,7 +271,7 @@ func (a *admin) deleteRecords(t *check.Topic) {
 		for _, t := range r.(*kmsg.DeleteRecordsResponse).Topics {
 			for _, one := range t.Partitions {
 				if one.ErrorCode != 0 {
-					a.misled(p)
+					a.misled()
 				} else {
 					a.history.Deleted(p, max(target, one.LowWatermark))
 					a.history.Marks(p, floor, -1, one.LowWatermark)

@@ -101,7 +101,7 @@ func (c *consumer) fetch() {
 		req.Topics = append(req.Topics, topic)
 	}
 	patience := time.Duration(c.spec.WaitMillis+c.spec.PatienceMillis) * time.Millisecond
-	from.call(req, patience, func(r kmsg.Response, err error) { c.fetched(lanes, r, err, floors, asked) })
+	from.call(req, patience, func(r kmsg.Response, err error) { c.fetched(r, err, floors, asked) })
 }
 
 // together are the partitions that are fetched in one request, and the way to who leads them: all of them where there is
@@ -129,11 +129,9 @@ func (c *consumer) tell(l *reading) {
 
 func (c *consumer) endSession() { c.session, c.epoch, c.told = 0, 0, nil }
 
-func (c *consumer) fetched(lanes []*reading, r kmsg.Response, err error, floors []check.Floor, asked []int64) {
+func (c *consumer) fetched(r kmsg.Response, err error, floors []check.Floor, asked []int64) {
 	if err != nil {
-		for _, l := range lanes {
-			c.misled(l.of)
-		}
+		c.misled()
 		c.endSession()
 		c.again(c.pace(30))
 		return
@@ -191,7 +189,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		return true
 	default:
 		c.world.Note("%s: %s cannot be fetched: code %d", c.name, l.of, p.ErrorCode)
-		c.misled(l.of)
+		c.misled()
 		return false
 	}
 	c.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
@@ -240,14 +238,14 @@ func (c *consumer) offsets(l *reading, millis int64, then func(code message.Code
 			for _, t := range r.(*kmsg.ListOffsetsResponse).Topics {
 				for _, p := range t.Partitions {
 					if p.ErrorCode != 0 {
-						c.misled(l.of)
+						c.misled()
 					}
 					then(message.Code(p.ErrorCode), p.Offset, p.Timestamp)
 					return
 				}
 			}
 		}
-		c.misled(l.of)
+		c.misled()
 		then(message.RequestTimedOut, -1, -1)
 	})
 }

@@ -257,7 +257,7 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 		panic(fmt.Sprintf("workload: %s made a batch of %d bytes, which is too large", p.name, len(s.bytes)))
 	default:
 		p.world.Note("%s: %v: code %d", s.Partition, s.Batch, code)
-		p.misled(s.Partition)
+		p.misled()
 		l.broken = true
 	}
 }

@@ -15,8 +15,15 @@ import (
 // routes are a client's ways to the nodes of a cluster: a connection to each, and who is said to lead what.
 type routes struct {
 	to      map[message.NodeID]*link
-	leaders map[*check.Partition]message.NodeID
+	leaders map[*check.Partition]leader
 	asking  bool // who leads
+}
+
+// leader is who was said to lead in the newest epoch that was heard of. What an older one says is not heeded: it may know less than
+// was acknowledged since.
+type leader struct {
+	node  message.NodeID
+	epoch int32
 }
 
 // Nodes are numbered from first on.
@@ -38,17 +45,16 @@ func (l *link) leader(p *check.Partition) *link {
 	if l.alone() {
 		return l
 	}
-	if node, known := l.routes.leaders[p]; known {
-		return l.via(node)
+	if known, ok := l.routes.leaders[p]; ok {
+		return l.via(known.node)
 	}
 	l.findLeaders()
 	return l.any()
 }
 
-// misled forgets who leads a partition: it was not so.
-func (l *link) misled(p *check.Partition) {
+// misled asks again who leads: it was not who was thought to, or it is silent.
+func (l *link) misled() {
 	if !l.alone() {
-		delete(l.routes.leaders, p)
 		l.findLeaders()
 	}
 }
@@ -92,7 +98,7 @@ func (l *link) findLeaders() {
 
 func (l *link) learnLeaders(r *kmsg.MetadataResponse) {
 	if l.routes.leaders == nil {
-		l.routes.leaders = map[*check.Partition]message.NodeID{}
+		l.routes.leaders = map[*check.Partition]leader{}
 	}
 	for _, told := range r.Topics {
 		for _, t := range l.history.Topics {
@@ -100,8 +106,12 @@ func (l *link) learnLeaders(r *kmsg.MetadataResponse) {
 				continue
 			}
 			for _, p := range told.Partitions {
-				if int(p.Partition) < len(t.Partitions) && p.Leader >= int32(first) && p.ErrorCode == 0 {
-					l.routes.leaders[t.Partitions[p.Partition]] = message.NodeID(p.Leader)
+				if int(p.Partition) >= len(t.Partitions) || p.Leader < int32(first) || p.ErrorCode != 0 {
+					continue
+				}
+				of := t.Partitions[p.Partition]
+				if known, ok := l.routes.leaders[of]; !ok || p.LeaderEpoch >= known.epoch {
+					l.routes.leaders[of] = leader{message.NodeID(p.Leader), p.LeaderEpoch}
 				}
 			}
 		}
