@@ -184,16 +184,6 @@ func (i *Image) Eligible(p *Partition, n message.NodeID) bool {
 	return i.Active(n) && (p.InSync(n) || slices.Contains(p.ELR, n))
 }
 
-// Leads says that a node leads any partition. It looks at all of them.
-func (i *Image) Leads(n message.NodeID) bool {
-	for t := range i.Topics() {
-		if slices.ContainsFunc(t.Partitions, func(p Partition) bool { return p.IsLeader(n) }) {
-			return true
-		}
-	}
-	return false
-}
-
 // Reassigning are the partitions whose replicas are being moved, with their topics, in order (KIP-455).
 func (i *Image) Reassigning() iter.Seq2[*Topic, int32] {
 	return func(yield func(*Topic, int32) bool) {
