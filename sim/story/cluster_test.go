@@ -1,0 +1,79 @@
+package story
+
+import (
+	"testing"
+
+	"github.com/troupe-broker/troupe/sim"
+	"github.com/troupe-broker/troupe/sim/workload"
+)
+
+// tellOfThree runs a scene in worlds of three nodes with many seeds, each of them twice: one topic with three copies, two of which
+// have to be in sync, an idempotent producer, a consumer.
+func tellOfThree(t *testing.T, faults ...sim.Fault) {
+	t.Helper()
+	for seed := range uint64(6) {
+		s := sceneOfThree(seed, faults)
+		r, twin := sim.Run(s, sim.Options{}), sim.Run(s, sim.Options{})
+		switch {
+		case r.Violation != nil:
+			t.Errorf("seed %d: %v", seed, r.Violation)
+		case r.Acked == 0 || r.Read == 0:
+			t.Errorf("seed %d: %d batches were acknowledged and %d read", seed, r.Acked, r.Read)
+		case r.Hash != twin.Hash:
+			t.Errorf("seed %d: hashes %x and %x", seed, r.Hash, twin.Hash)
+		}
+	}
+}
+
+func sceneOfThree(seed uint64, faults []sim.Fault) *sim.Scenario {
+	return &sim.Scenario{Seed: seed, Nodes: 3, Millis: 2500, Recoveries: 1, Faults: faults, Disk: sim.Disk{Slow: 1},
+		Broker: map[string]string{"journal.file.bytes": "65536", "journal.files": "2"},
+		Topics: []sim.Topic{{Partitions: 2, Replicas: 3, Configs: map[string]string{"segment.bytes": "4096", "min.insync.replicas": "2"}}},
+		Clients: []workload.Spec{
+			{Name: "producer", Kind: workload.Producing, Lanes: []int{0, 1}, Acks: -1, Idempotent: true, InFlight: 5, Records: 5, Bytes: 60, PaceMillis: 5, PatienceMillis: 500, Version: 9},
+			{Name: "consumer", Kind: workload.Consuming, Lanes: []int{0, 1}, PaceMillis: 5, PatienceMillis: 300, WaitMillis: 50, MinBytes: 1, MaxBytes: 1 << 16, Version: 12},
+		}}
+}
+
+func TestThreeNodesAgree(t *testing.T) { tellOfThree(t) }
+
+func TestALeaderIsKilledAndComesBack(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Kill, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 800})
+}
+
+func TestALeaderLosesPowerRightBehindAnAcknowledgement(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Power, Who: sim.LeaderOfFirst, AtMillis: 300, On: &sim.Probe{Skip: 3}, ForMillis: 500})
+}
+
+func TestALeaderIsCutOffAndHeardOfAgain(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Isolate, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 1500})
+}
+
+func TestTheQuorumsLeaderIsCutOff(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Isolate, Who: sim.QuorumLeader, AtMillis: 300, ForMillis: 1500})
+}
+
+func TestTheQuorumsLeaderIsHeardAndDoesNotHear(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Deafen, Who: sim.QuorumLeader, AtMillis: 300, ForMillis: 1500})
+}
+
+func TestARollingRestart(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Restart, Node: 1, AtMillis: 300, ForMillis: 50}, sim.Fault{Kind: sim.Restart, Node: 2, AtMillis: 1000, ForMillis: 50},
+		sim.Fault{Kind: sim.Restart, Node: 3, AtMillis: 1700, ForMillis: 50})
+}
+
+func TestEveryNodeLosesPowerAtOnce(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Blackout, AtMillis: 400, ForMillis: 50})
+}
+
+func TestAFollowerThatIsCutOffHoldsNobodyUpForLong(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Halves, Amount: 0b010, AtMillis: 300, ForMillis: 1000}, sim.Fault{Kind: sim.Halves, Amount: 0b100, AtMillis: 1500, ForMillis: 800})
+}
+
+func TestAPausedLeaderComesTooLate(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Pause, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 1500})
+}
+
+func TestReplicationIsClogged(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Clog, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 800}, sim.Fault{Kind: sim.Lag, Node: 2, Amount: 100, AtMillis: 1300, ForMillis: 500})
+}
