@@ -15,10 +15,11 @@ import (
 // anyway: a shutdown that is cut short costs the next start some reading.
 const closePatience = 20 * time.Second
 
-// Close stops the node: doors first, then partitions, then the disk with everything it was given, then the stage. It may
-// be called on a node whose start has failed, or that has failed since, and is then an error.
+// Close stops the node: doors first, then partitions, the controller, the disk with everything it was given, then the stage, and
+// last what carries words to other nodes. It may be called on a node whose start has failed, or that has failed since, and is
+// then an error.
 func (n *Node) Close() error {
-	n.closing.Store(true)
+	again := n.closing.Swap(true)
 	if n.http != nil && !n.hasFailed() {
 		n.http.Unready("stopping")
 	}
@@ -32,6 +33,10 @@ func (n *Node) Close() error {
 	if n.stage != nil {
 		n.stage.Close()
 	}
+	if !n.raised && !again {
+		close(n.housed) // nobody comes any more
+	}
+	errs = append(errs, n.closeMesh())
 	if n.http != nil {
 		errs = append(errs, n.http.Close())
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -20,13 +21,20 @@ const formatVersion = 1
 const (
 	formatFile = "format"
 	lockFile   = "lock"
+	secretFile = "cluster.secret"
 )
 
-// Format is what a data directory says of itself. It is written once, when the directory is first used. The cluster's id is
-// not in it: that is the metadata log's.
+// Format is what a data directory says of itself: whose it is, written when the directory is first used, and of which cluster,
+// written when that is known.
 type Format struct {
 	Version int
 	Node    message.NodeID
+	// Cluster is the cluster's id; empty: not known yet, or the directory is older than this line.
+	Cluster string
+	// Founders are the nodes that found the cluster, or some of those that the node joined; nil: it is alone.
+	Founders []message.NodeID
+	// Promised: the cluster has not begun, the other founders have yet to promise the same.
+	Promised bool
 }
 
 // ErrInUse says that another process works on the data directory.
@@ -91,19 +99,26 @@ func refuseFull(files vfs.FS) error {
 // Claim takes a directory for a node: it reads the directory's format, or gives a new directory one.
 // It refuses what a newer program wrote, what no Troupe wrote, and a directory of another node.
 func Claim(files vfs.FS, node message.NodeID) error {
+	_, err := claim(files, node, "")
+	return err
+}
+
+// claim takes a directory. cluster is the id of the cluster that a new one is for; empty: that will be known later.
+func claim(files vfs.FS, node message.NodeID, cluster string) (Format, error) {
 	f, err := ReadFormat(files)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := refuseStrangers(files); err != nil {
-			return err
+			return Format{}, err
 		}
-		return Format{Version: formatVersion, Node: node}.write(files)
+		f = Format{Version: formatVersion, Node: node, Cluster: cluster}
+		return f, f.write(files)
 	case err != nil:
-		return err
+		return Format{}, err
 	case f.Node != node:
-		return fmt.Errorf("it belongs to node %d, and this is node %d: set node.id=%d, or use another --data", f.Node, node, f.Node)
+		return Format{}, fmt.Errorf("it belongs to node %d, and this is node %d: set node.id=%d, or use another --data", f.Node, node, f.Node)
 	}
-	return nil
+	return f, nil
 }
 
 // refuseStrangers refuses a directory that has something in it which is not ours.
@@ -113,7 +128,7 @@ func refuseStrangers(files vfs.FS) error {
 		return err
 	}
 	for _, name := range names {
-		if name != lockFile && name != "lost+found" && name != formatFile+".new" {
+		if name != lockFile && name != "lost+found" && name != formatFile+".new" && name != secretFile {
 			return fmt.Errorf("it has no file %q and is not empty (%s): use an empty directory, or the one that was meant", formatFile, name)
 		}
 	}
@@ -147,17 +162,24 @@ func parseFormat(content string) (Format, error) {
 	if err != nil {
 		return Format{}, fmt.Errorf("its file %q is damaged: it should say node.id=NUMBER", formatFile)
 	}
-	return Format{Version: version, Node: message.NodeID(id)}, nil
+	f := Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"], Promised: values["cluster.founded"] == "false"}
+	for _, e := range setting.Elements(values["cluster.founders"]) {
+		n, err := strconv.ParseInt(e, 10, 32)
+		if err != nil || n < 0 {
+			return Format{}, fmt.Errorf("its file %q is damaged: it should say cluster.founders=NUMBER,NUMBER", formatFile)
+		}
+		f.Founders = append(f.Founders, message.NodeID(n))
+	}
+	return f, nil
 }
 
 // write puts the format in place whole: a crash leaves either no file or all of it.
 func (f Format) write(files vfs.FS) error {
-	content := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\n", f.Version, f.Node)
 	file, err := files.Create(formatFile + ".new")
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteAt([]byte(content), 0)
+	_, err = file.WriteAt([]byte(f.text()), 0)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
@@ -165,6 +187,20 @@ func (f Format) write(files vfs.FS) error {
 		return err
 	}
 	return files.SyncDir(".")
+}
+
+func (f Format) text() string {
+	text := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\n", f.Version, f.Node)
+	if f.Cluster != "" {
+		text += "cluster.id=" + f.Cluster + "\n"
+	}
+	if f.Founders != nil {
+		text += fmt.Sprintf("cluster.founders=%s\n", strings.ReplaceAll(strings.Trim(fmt.Sprint(f.Founders), "[]"), " ", ","))
+	}
+	if f.Promised {
+		text += "cluster.founded=false\n"
+	}
+	return text
 }
 
 func readAll(files vfs.FS, path string) ([]byte, error) {

@@ -14,8 +14,10 @@ type Parts struct {
 	Config   *Config
 	Spans    message.Spans // of traced requests; nil: nobody traces
 	Parallel int           // files that are synced at a time; 0 is the disk's default, simulation wants 1
-	// Voters found a new metadata quorum, the same everywhere; nil: this node alone.
+	// Voters found a new metadata quorum, the same everywhere; nil: this node alone. A node that is not among them joins them.
 	Voters []message.NodeID
+	// Cluster is the id of the cluster; empty: a new one draws its own.
+	Cluster string
 }
 
 // Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
@@ -35,6 +37,7 @@ func Raise(s stage.Stage, p Parts) {
 	s.Spawn(message.ControllerAt(n), func() stage.Actor {
 		return controller.New(controller.Options{
 			Voters:        voters,
+			Cluster:       p.Cluster,
 			Static:        p.Config.Values,
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
 		})

@@ -15,11 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 	"github.com/troupe-broker/troupe/transport/http"
 	"github.com/troupe-broker/troupe/transport/kafka"
+	"github.com/troupe-broker/troupe/transport/mesh"
 )
 
 // Node is a running broker.
@@ -27,8 +29,10 @@ type Node struct {
 	config *Config
 	log    *slog.Logger
 	lock   io.Closer
-	stage  stage.Stage
-	raised bool // the stage has actors
+	mesh   *mesh.Mesh // nil: the node is alone
+	stage  *stage.Real
+	housed chan struct{} // closed when the stage has actors, or never will
+	raised bool          // it has
 	traces *http.Traces
 
 	failed  chan struct{}
@@ -45,7 +49,7 @@ const readyPatience = 2 * time.Minute
 // Start takes the data directory, raises the actors, opens the doors, and returns when the node serves. What the node has
 // to say while it runs goes to the log.
 func Start(c *Config, logs io.Writer) (*Node, error) {
-	n := &Node{config: c, log: logger(c, logs), failed: make(chan struct{})}
+	n := &Node{config: c, log: logger(c, logs), failed: make(chan struct{}), housed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -58,20 +62,34 @@ func (n *Node) start() error {
 	}
 	l := n.config.Layers()
 	limitMemory(l.Number("memory.limit.bytes"))
-	files, err := n.takeDirectory()
+	files, format, err := n.takeDirectory()
+	if err != nil {
+		return err
+	}
+	place, err := n.settle(files, format)
 	if err != nil {
 		return err
 	}
 	if n.traces, err = http.Trace(l.Text("otel.endpoint"), l.Fraction("otel.sample.ratio"), n.config.ID); err != nil {
 		return err
 	}
-	n.stage = stage.NewReal(stage.Options{Node: n.config.ID, FS: vfs.Cached(files, openFilesMax(l.Number("files.open.max"))), Log: n.log, Seed: seed()})
+	if err := n.openMesh(place); err != nil {
+		return err
+	}
+	o := stage.Options{Node: n.config.ID, FS: vfs.Cached(files, openFilesMax(l.Number("files.open.max"))), Log: n.log, Seed: seed()}
+	if n.mesh != nil {
+		o.Post = n.mesh
+	}
+	n.stage = stage.NewReal(o)
 	// Doors come first: an address that is taken is found before anything is written, and who comes early waits.
 	if err := n.openDoors(); err != nil {
 		return err
 	}
-	n.raise()
+	n.raise(place)
 	if err := n.awaitReady(); err != nil {
+		return err
+	}
+	if err := n.nameCluster(files, format); err != nil {
 		return err
 	}
 	if n.http != nil {
@@ -80,29 +98,45 @@ func (n *Node) start() error {
 	return nil
 }
 
-func (n *Node) raise() {
-	parts := Parts{Config: n.config}
+func (n *Node) raise(s *settled) {
+	parts := Parts{Config: n.config, Cluster: s.Cluster, Voters: s.Founders}
 	if n.traces != nil {
 		parts.Spans = n.traces.Within
 	}
 	Raise(n.stage, parts)
 	n.raised = true
+	close(n.housed)
 	n.watchDisk()
 }
 
-func (n *Node) takeDirectory() (vfs.FS, error) {
+func (n *Node) takeDirectory() (vfs.FS, Format, error) {
 	files, lock, err := OpenDirectory(n.config.Data)
 	if err != nil {
-		return nil, err
+		return nil, Format{}, err
 	}
 	n.lock = lock
 	if err := refuseFull(files); err != nil {
-		return nil, unusable(n.config.Data, err)
+		return nil, Format{}, unusable(n.config.Data, err)
 	}
-	if err := Claim(files, n.config.ID); err != nil {
-		return nil, unusable(n.config.Data, err)
+	cluster := ""
+	if n.config.Cluster.Listen == "" {
+		cluster = newClusterID() // of one's own; where there are others, they are asked
 	}
-	return files, nil
+	f, err := claim(files, n.config.ID, cluster)
+	if err != nil {
+		return nil, f, unusable(n.config.Data, err)
+	}
+	return files, f, nil
+}
+
+// nameCluster writes the cluster's id into a directory that is older than that line, so that the node may be joined by others.
+func (n *Node) nameCluster(files vfs.FS, f Format) error {
+	img, _ := n.stage.Published(message.BrokerAt(n.config.ID)).(*image.Image)
+	if f.Cluster != "" || n.mesh != nil || img == nil {
+		return nil
+	}
+	f.Cluster = img.Cluster
+	return f.write(files)
 }
 
 // openDoors opens the door for operators first: they may want to watch a long start.
