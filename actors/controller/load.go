@@ -98,7 +98,7 @@ func (l *loaded) read(o log.Options, voters []uint64, founds bool, redo []messag
 	if l.log, l.recovery, err = log.Open(o, now); err != nil {
 		return fmt.Errorf("open the metadata log: %w", err)
 	}
-	if err = l.log.Redo(redo, now); err != nil {
+	if err = l.log.Redo(above(redo, first), now); err != nil {
 		return fmt.Errorf("replay the journal over the metadata log: %w", err)
 	}
 	if l.log.End() < first {
@@ -108,6 +108,18 @@ func (l *loaded) read(o log.Options, voters []uint64, founds bool, redo []messag
 	}
 	l.dirty = append(l.recovery.Dirty, l.log.Dirty()...)
 	return l.readEntries(first)
+}
+
+// above are the journal's entries for a log that begins at first, behind a snapshot. A cut that was further down leaves
+// nothing of the log and must not move its beginning: what came back there is in the snapshot, and perhaps only there.
+func above(redo []message.Redo, first int64) []message.Redo {
+	redo = slices.Clone(redo)
+	for i := range redo {
+		if r := &redo[i]; r.Batch == nil {
+			r.Base = max(r.Base, first)
+		}
+	}
+	return redo
 }
 
 // readSnapshot reads the snapshot, or founds a quorum: a snapshot of nothing at the index that comes before the first

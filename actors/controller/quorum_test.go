@@ -322,7 +322,7 @@ func TestALostSnapshotIsSentAgain(t *testing.T) {
 // TestNothingAnsweredIsLost: three nodes with real disks, whose power goes, whose connections are cut and restored at any
 // moment. What was answered is there in the end, and all images are equal.
 func TestNothingAnsweredIsLost(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { chaos(t, seed) })
 	}
 }
@@ -386,4 +386,6 @@ func chaos(t *testing.T, seed uint64) {
 	t.Logf("%d of %d topics were answered, index %d", made, len(asked), w.image(1).Index)
 }
 
-func records(w *world, n message.NodeID) string { return string(message.EncodeMetadata(w.image(n).Records())) }
+func records(w *world, n message.NodeID) string {
+	return string(message.EncodeMetadata(w.image(n).Records()))
+}

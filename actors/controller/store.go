@@ -197,9 +197,9 @@ func sameTerm(entries []*raftpb.Entry) int {
 
 // announce writes a cut ahead.
 func (s *store) announce(c stage.Context, cut cut) {
-	s.commit(c, &message.Commit{Base: cut.at, End: cut.at, Truncate: true, StartAt: cut.whole})
+	cut.due = s.sent + 1
 	s.cut = cut
-	s.cut.due = s.sent
+	s.commit(c, &message.Commit{Base: cut.at, Truncate: true, StartAt: cut.whole})
 }
 
 // cutIfDue cuts the log where that was announced. The files of the cut are synced with what comes behind it.
@@ -235,8 +235,8 @@ func (s *store) appendBatch(c stage.Context, entries []*raftpb.Entry) error {
 
 func (s *store) commit(c stage.Context, m *message.Commit) {
 	m.Partition, m.Incarnation = message.MetadataLog, s.incarnation
-	if !m.Truncate {
-		m.End = s.log.End()
+	if m.End = s.log.End(); s.cut.due > 0 {
+		m.End = min(m.End, s.cut.at) // what is about to be cut must not be taken for durable once more
 	}
 	m.Files = append(m.Files, s.log.Dirty()...)
 	c.Send(message.DiskAt(c.Self().Node), m)
