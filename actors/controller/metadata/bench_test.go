@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-// large is a cluster of three nodes with 5,000 partitions of three replicas.
+// large is a cluster of as many nodes as there are replicas, with 5,000 partitions.
 func large(replication int16) (*Brain, *image.Image) {
 	seed := uint64(1)
 	brain := &Brain{Node: 1, Draw: func() uint64 { seed = seed*6364136223846793005 + 1442695040888963407; return seed }}
