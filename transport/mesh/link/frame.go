@@ -31,7 +31,7 @@ type Mark struct {
 type Frame struct {
 	Kind     Kind
 	Lane     message.Lane
-	Wanted   bool           // of a hello: please answer, I do not know yet that you hear me
+	Wanted   bool           // of a hello: please answer, I do not know yet that you hear me on this lane
 	Cluster  string         // at most 255 bytes
 	Node     message.NodeID // who sends
 	From, To Mark           // the sender's, and the receiver's as the sender has heard it on this lane
@@ -130,7 +130,7 @@ func DecodeFrame(b []byte) (Frame, error) {
 		return Frame{}, ErrVersion
 	}
 	f := Frame{Kind: Kind(b[5]), Lane: message.Lane(b[6]), Wanted: b[7] == 1, Node: message.NodeID(binary.BigEndian.Uint32(b[atNode:]))}
-	if f.Kind != Hello && f.Kind != Data || int(f.Lane) >= Lanes || b[7] > 1 || f.Node < 0 {
+	if f.Kind != Hello && f.Kind != Data || int(f.Lane) >= Lanes || b[7] > 1 || b[85]|b[86]|b[87] != 0 || f.Node < 0 {
 		return Frame{}, ErrKind
 	}
 	f.From, f.To = mark(b[atFrom:]), mark(b[atTo:])

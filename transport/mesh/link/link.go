@@ -207,7 +207,7 @@ func (l *Link) Next(on message.Lane, now time.Time, b []byte) []byte {
 		return b
 	}
 	lane := &l.lanes[on]
-	f := Frame{Kind: Hello, Lane: on, Cluster: l.cluster, Node: l.node, From: l.self, To: lane.peer, Wanted: l.state != Up}
+	f := Frame{Kind: Hello, Lane: on, Cluster: l.cluster, Node: l.node, From: l.self, To: lane.peer, Wanted: !lane.confirmed}
 	for i := range l.lanes {
 		f.Granted[i] = l.lanes[i].granted
 	}
@@ -327,7 +327,7 @@ func (l *Link) up(now time.Time) {
 	}
 	l.state = Up
 	for i := range l.lanes {
-		l.lanes[i].heard, l.lanes[i].beat = now, true
+		l.lanes[i].heard, l.lanes[i].confirmed, l.lanes[i].beat = now, true, true
 	}
 }
 
