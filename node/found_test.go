@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -102,6 +103,11 @@ func TestThreeFoundOneCluster(t *testing.T) {
 	for i, n := range nodes {
 		if img := imageOf(t, n, 3); img.Cluster != id {
 			t.Errorf("node %d is of cluster %s, node 1 of %s", i, img.Cluster, id)
+		}
+	}
+	for b := range imageOf(t, nodes[1], 3).Brokers() {
+		if e := b.Endpoints[0]; fmt.Sprintf("%s:%d", e.Host, e.Port) != nodes[int(b.ID)].Kafka() {
+			t.Errorf("clients are told that node %d is at %+v, and it is at %s", b.ID, e, nodes[int(b.ID)].Kafka())
 		}
 	}
 	r.stop(nodes)

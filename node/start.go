@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,6 +102,9 @@ func (n *Node) start() error {
 
 func (n *Node) raise(s *settled) {
 	parts := Parts{Config: n.config, Cluster: s.Cluster, Voters: s.Founders}
+	if n.mesh != nil {
+		parts.Config = n.advertised()
+	}
 	if n.traces != nil {
 		parts.Spans = n.traces.Within
 	}
@@ -127,6 +132,25 @@ func (n *Node) takeDirectory() (vfs.FS, Format, error) {
 		return nil, f, unusable(n.config.Data, err)
 	}
 	return files, f, nil
+}
+
+// advertised is the configuration with an address of this node's own for each listener: who is alone may tell a client to go on with
+// the address that it used, but in a cluster that is another node's more often than not.
+func (n *Node) advertised() *Config {
+	c := *n.config
+	c.Listeners = slices.Clone(c.Listeners)
+	for i := range c.Listeners {
+		l := &c.Listeners[i]
+		if l.Advertised.Port == 0 {
+			l.Advertised.Port = int32(n.doors[i].Addr().(*net.TCPAddr).Port)
+		}
+		for _, address := range []string{l.Address, c.Cluster.Advertise, c.Cluster.Listen} {
+			if host, _, _ := hostPort(address); l.Advertised.Host == "" && !unspecified(host) {
+				l.Advertised.Host = host
+			}
+		}
+	}
+	return &c
 }
 
 // nameCluster writes the cluster's id into a directory that is older than that line, so that the node may be joined by others.

@@ -16,9 +16,10 @@ import (
 )
 
 func newCluster() *cobra.Command {
-	return group("cluster", "Look at a cluster as a whole", `  troupe cluster status
+	return group("cluster", "Look at a cluster as a whole, or try one out", `  troupe cluster up 3
+  troupe cluster status
   troupe cluster status --watch`,
-		newClusterStatus())
+		newClusterUp(), newClusterStatus())
 }
 
 // troubledShown is how many partitions with trouble a screen has room for.

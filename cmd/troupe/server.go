@@ -63,7 +63,7 @@ func (s *server) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	stopped := stopOnSignal(c.Context(), c.ErrOrStderr())
+	stopped := stopOnSignal(c.Context(), c.ErrOrStderr(), nil)
 	if _, err := fmt.Fprintln(c.OutOrStdout(), n.Ready()); err != nil {
 		return err
 	}
@@ -89,8 +89,8 @@ func (s *server) config(c *cobra.Command) (*node.Config, error) {
 	return node.Load(s.sources)
 }
 
-// stopOnSignal ends the context at the first signal, and the process at the second.
-func stopOnSignal(ctx context.Context, tell io.Writer) context.Context {
+// stopOnSignal ends the context at the first signal, and the process, behind a last act if there is one, at the second.
+func stopOnSignal(ctx context.Context, tell io.Writer, last func()) context.Context {
 	stopped, stop := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -103,6 +103,9 @@ func stopOnSignal(ctx context.Context, tell io.Writer) context.Context {
 		select {
 		case <-signals:
 			fmt.Fprintln(tell, "troupe: a second signal: ending at once")
+			if last != nil {
+				last()
+			}
 			os.Exit(exitFailed)
 		case <-ctx.Done():
 		}

@@ -29,7 +29,7 @@ var brokerNetwork = []Setting{
 	{Name: "listeners", Type: List, Default: "PLAINTEXT://:9092",
 		Sentence: "Where the broker listens: NAME://HOST:PORT, several separated by commas. An empty host is every address, port 0 a free one."},
 	{Name: "advertised.listeners", Type: List, Null: true,
-		Sentence: "What clients are told to connect to, by listener. Without it they are told the address that they used."},
+		Sentence: "What clients are told to connect to, by listener. Without it they are told the address that they used, or, of a node of a cluster, the one in listeners; where that is every address, the host in cluster.advertise."},
 	{Name: "listener.security.protocol.map", Type: String, Default: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
 		Sentence: "Which protocol each listener name speaks: NAME:PROTOCOL, separated by commas."},
 	{Name: "inter.broker.listener.name", Type: String, Null: true, Idle: true,
