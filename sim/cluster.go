@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"strconv"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -15,6 +16,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.Nodes = nodes
 	r := stream(seed, "cluster")
 	s.drawCopies(r)
+	s.drawSessions(r)
 	s.drawPatience(r)
 	s.drawClusterFaults(r)
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
@@ -34,6 +36,14 @@ func (s *Scenario) drawCopies(r *rand.Rand) {
 
 // copiesMax is how many copies of a partition are drawn at most.
 const copiesMax = 3
+
+// drawSessions says how soon a silent node is given up: soon, as a rule, so that others take over while the clients work.
+func (s *Scenario) drawSessions(r *rand.Rand) {
+	beat := some(r, 50, 100)
+	s.Broker["broker.heartbeat.interval.ms"] = strconv.Itoa(beat)
+	s.Broker["broker.session.timeout.ms"] = strconv.Itoa(beat * some(r, 3, 6, 6, 30))
+	s.Broker["replica.lag.time.max.ms"] = strconv.Itoa(some(r, 200, 500, 500, 5000))
+}
 
 // drawPatience gives the clients time: elections take some. Who asks one leader after the other cannot wait long at each, nor keep
 // a session.

@@ -134,7 +134,8 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 	leader := o.bounds(p.Leader, of)
 	for _, node := range p.Replicas {
 		b := o.bounds(node, of)
-		if b.LogEnd != leader.LogEnd || b.HighWatermark != leader.LogEnd || b.LogStart != leader.LogStart {
+		sameStart := b.LogStart == leader.LogStart || !of.Topic.Endless() // each retains for itself
+		if b.LogEnd != leader.LogEnd || b.HighWatermark != leader.LogEnd || !sameStart {
 			return fmt.Sprintf("%s on node %d goes from %d to %d with a high watermark of %d, and its leader %d has it from %d to %d",
 				of, node, b.LogStart, b.LogEnd, b.HighWatermark, p.Leader, leader.LogStart, leader.LogEnd)
 		}
@@ -162,26 +163,34 @@ func (o *onlooker) compare() {
 			if p == nil || len(p.Replicas) < 2 || t.State != check.Exists {
 				continue
 			}
-			var copies []check.Copy
-			for _, node := range p.Replicas {
-				if c, whole := o.read(node, of); whole {
-					copies = append(copies, c)
-				}
-			}
-			o.cluster.Copies(of, copies)
+			o.cluster.Copies(of, o.copies(p.Replicas, of))
 		}
 	}
 }
 
+// copies reads what the copies of a partition have in common.
+func (o *onlooker) copies(nodes []message.NodeID, of *check.Partition) (all []check.Copy) {
+	start := int64(0)
+	for _, node := range nodes {
+		start = max(start, o.bounds(node, of).LogStart)
+	}
+	for _, node := range nodes {
+		if c, whole := o.read(node, of, start); whole {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // read reads a copy past its owner; whole is false if it cannot be read, which others find out.
-func (o *onlooker) read(node message.NodeID, of *check.Partition) (c check.Copy, whole bool) {
+func (o *onlooker) read(node message.NodeID, of *check.Partition, start int64) (c check.Copy, whole bool) {
 	view := o.trial.hosts[node-1].View(of.ID())
 	if view == nil {
 		return c, false
 	}
 	b := view.Bounds()
-	c = check.Copy{Node: node, Start: b.LogStart, High: b.HighWatermark}
-	for at := b.LogStart; at < b.HighWatermark; {
+	c = check.Copy{Node: node, Start: start, High: b.HighWatermark}
+	for at := start; at < b.HighWatermark; {
 		s, err := view.Read(at, b.HighWatermark, 1<<30, true)
 		if err != nil || s.Bytes == 0 {
 			return c, false

@@ -69,7 +69,7 @@ func (c *Cluster) Image(node message.NodeID, index int64, print uint64) {
 	}
 }
 
-// Copy is one replica's log: its bytes from Start up to its high watermark.
+// Copy is one replica's log: its bytes from Start, which is the same for all, up to its high watermark.
 type Copy struct {
 	Node        message.NodeID
 	Start, High int64
@@ -80,7 +80,7 @@ type Copy struct {
 func (c *Cluster) Copies(of *Partition, copies []Copy) {
 	for _, one := range copies[min(1, len(copies)):] {
 		first := copies[0]
-		if one.High != first.High || one.Start == first.Start && !bytes.Equal(one.Bytes, first.Bytes) {
+		if one.High != first.High || !bytes.Equal(one.Bytes, first.Bytes) {
 			c.history.Fail(ReplicasAgree, "%s: node %d has %d bytes from %d to %d, and node %d has %d bytes from %d to %d.", of,
 				first.Node, len(first.Bytes), first.Start, first.High, one.Node, len(one.Bytes), one.Start, one.High)
 		}

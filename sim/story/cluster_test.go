@@ -27,7 +27,8 @@ func tellOfThree(t *testing.T, faults ...sim.Fault) {
 
 func sceneOfThree(seed uint64, faults []sim.Fault) *sim.Scenario {
 	return &sim.Scenario{Seed: seed, Nodes: 3, Millis: 2500, Recoveries: 1, Faults: faults, Disk: sim.Disk{Slow: 1},
-		Broker: map[string]string{"journal.file.bytes": "65536", "journal.files": "2"},
+		Broker: map[string]string{"journal.file.bytes": "65536", "journal.files": "2",
+			"broker.heartbeat.interval.ms": "50", "broker.session.timeout.ms": "300", "replica.lag.time.max.ms": "500"},
 		Topics: []sim.Topic{{Partitions: 2, Replicas: 3, Configs: map[string]string{"segment.bytes": "4096", "min.insync.replicas": "2"}}},
 		Clients: []workload.Spec{
 			{Name: "producer", Kind: workload.Producing, Lanes: []int{0, 1}, Acks: -1, Idempotent: true, InFlight: 5, Records: 5, Bytes: 60, PaceMillis: 5, PatienceMillis: 500, Version: 9},
