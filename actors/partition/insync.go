@@ -8,7 +8,7 @@ import (
 )
 
 // proposePatience is how long a change of the in-sync set may take before it is asked for again.
-const proposePatience = 10 * time.Second
+const proposePatience = 15 * time.Second
 
 // watch looks after followers as long as somebody in sync has not everything.
 func (p *Partition) watch(c stage.Context) {

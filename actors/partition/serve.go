@@ -164,7 +164,7 @@ func (p *Partition) dismissFollowers(c stage.Context, code message.Code) {
 	p.followers.pulls = nil
 }
 
-// busy says that a pull is being answered, or soon will be.
+// busy says that a pull is being answered, or soon will be, or that who is in sync is not settled.
 func (f *followers) busy() bool {
-	return f.telling || slices.ContainsFunc(f.pulls, func(q pulling) bool { return q.reading })
+	return f.telling || f.watching || f.proposal != 0 || slices.ContainsFunc(f.pulls, func(q pulling) bool { return q.reading })
 }
