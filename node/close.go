@@ -15,14 +15,15 @@ import (
 // anyway: a shutdown that is cut short costs the next start some reading.
 const closePatience = 20 * time.Second
 
-// Close stops the node: doors first, then partitions, the controller, the disk with everything it was given, then the stage, and
-// last what carries words to other nodes. It may be called on a node whose start has failed, or that has failed since, and is
-// then an error.
+// Close stops the node: others lead first, then it closes its doors, then partitions, the controller, the disk with everything
+// it was given, then the stage, and last what carries words to other nodes. It may be called on a node whose start has failed,
+// or that has failed since, and is then an error.
 func (n *Node) Close() error {
 	again := n.closing.Swap(true)
 	if n.http != nil && !n.hasFailed() {
 		n.http.Unready("stopping")
 	}
+	n.withdraw()
 	var errs []error
 	for _, d := range n.doors {
 		errs = append(errs, d.Close())
@@ -47,6 +48,21 @@ func (n *Node) Close() error {
 		errs = append(errs, n.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// withdrawPatience is how long others may take to relieve a node that stops. Who cannot be relieved stops all the same: the others
+// then elect leaders when they miss it.
+const withdrawPatience = 3 * time.Second
+
+// withdraw has others lead what this node leads, while its doors are still open, so that clients go there before they must.
+func (n *Node) withdraw() {
+	if !n.raised || n.mesh == nil || n.hasFailed() || len(n.mesh.Peers()) == 0 || !n.config.Layers().Bool("controlled.shutdown.enable") {
+		return
+	}
+	began := time.Now()
+	if _, relieved := ask(n.stage, message.BrokerAt(n.config.ID), &message.Withdraw{}, withdrawPatience).(*message.Withdrawn); !relieved {
+		n.log.Warn("nobody has relieved this node of what it leads: it stops all the same", "waited", time.Since(began))
+	}
 }
 
 // Rest brings a stage's actors to rest before it is closed: every partition closes its log, the controller its own, and then

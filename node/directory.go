@@ -35,6 +35,8 @@ type Format struct {
 	Founders []message.NodeID
 	// Promised: the cluster has not begun, the other founders have yet to promise the same.
 	Promised bool
+	// Empty: the node has not served since the directory was given to the cluster. Whatever it held before is lost.
+	Empty bool
 }
 
 // ErrInUse says that another process works on the data directory.
@@ -162,7 +164,7 @@ func parseFormat(content string) (Format, error) {
 	if err != nil {
 		return Format{}, fmt.Errorf("its file %q is damaged: it should say node.id=NUMBER", formatFile)
 	}
-	f := Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"], Promised: values["cluster.founded"] == "false"}
+	f := Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"], Promised: values["cluster.founded"] == "false", Empty: values["cluster.served"] == "false"}
 	for _, e := range setting.Elements(values["cluster.founders"]) {
 		n, err := strconv.ParseInt(e, 10, 32)
 		if err != nil || n < 0 {
@@ -199,6 +201,9 @@ func (f Format) text() string {
 	}
 	if f.Promised {
 		text += "cluster.founded=false\n"
+	}
+	if f.Empty {
+		text += "cluster.served=false\n"
 	}
 	return text
 }

@@ -55,17 +55,19 @@ func (r *trio) start(more map[int][]string) (nodes map[int]*Node, failed map[int
 	return nodes, failed
 }
 
+// stop stops nodes one after the other, so that each can hand over to the rest.
 func (r *trio) stop(nodes map[int]*Node) {
 	r.t.Helper()
-	var all sync.WaitGroup
-	for i, n := range nodes {
-		all.Go(func() {
-			if err := n.Close(); err != nil {
-				r.t.Errorf("node %d: %v", i, err)
-			}
-		})
+	for i := 3; i > 0; i-- {
+		if nodes[i] == nil {
+			continue
+		}
+		began := time.Now()
+		if err := nodes[i].Close(); err != nil {
+			r.t.Errorf("node %d: %v", i, err)
+		}
+		r.t.Logf("node %d has stopped after %v", i, time.Since(began))
 	}
-	all.Wait()
 }
 
 // imageOf is what a node knows of its cluster when it knows of so many brokers.

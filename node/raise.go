@@ -5,6 +5,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
@@ -18,6 +19,8 @@ type Parts struct {
 	Voters []message.NodeID
 	// Cluster is the id of the cluster; empty: a new one draws its own.
 	Cluster string
+	// Empty says that the data directory had nothing of this cluster: what the node was known to hold is lost.
+	Empty bool
 }
 
 // Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
@@ -42,16 +45,30 @@ func Raise(s stage.Stage, p Parts) {
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
 		})
 	})
+	replica := p.replica(l)
 	s.Spawn(message.BrokerAt(n), func() stage.Actor {
 		return broker.New(broker.Options{
+			Empty:     p.Empty,
 			Rack:      p.Config.Rack,
 			Endpoints: p.Config.endpoints(),
 			Static:    p.Config.Values,
 			NewPartition: func(id message.PartitionID, l *message.Leadership) func() stage.Actor {
-				return partition.New(partition.Options{ID: id, Leadership: l, Spans: p.Spans})
+				o := replica
+				o.ID, o.Leadership = id, l
+				return partition.New(o)
 			},
 		})
 	})
+}
+
+// replica is what all of the node's replicas are told.
+func (p *Parts) replica(l setting.Layers) partition.Options {
+	return partition.Options{
+		Spans:     p.Spans,
+		LagMax:    l.Millis("replica.lag.time.max.ms"),
+		PullBytes: int32(l.Number("replica.fetch.max.bytes")),
+		PauseMax:  l.Millis("replica.fetch.backoff.ms"),
+	}
 }
 
 // endpoints are what clients are told to connect to.

@@ -125,7 +125,7 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 	if v.joins != "" {
 		s.Cluster, s.Founders = v.joins, []message.NodeID{g.meeting.found.node}
 	}
-	s.join, s.Promised = g.known, false
+	s.join, s.Promised, s.Empty = g.known, false, true
 	return s.write(files)
 }
 

@@ -91,7 +91,7 @@ func (n *Node) start() error {
 	if err := n.awaitReady(); err != nil {
 		return err
 	}
-	if err := n.nameCluster(files, format); err != nil {
+	if err := n.noteCluster(files, place.Format); err != nil {
 		return err
 	}
 	if n.http != nil {
@@ -101,7 +101,7 @@ func (n *Node) start() error {
 }
 
 func (n *Node) raise(s *settled) {
-	parts := Parts{Config: n.config, Cluster: s.Cluster, Voters: s.Founders}
+	parts := Parts{Config: n.config, Cluster: s.Cluster, Voters: s.Founders, Empty: s.Empty}
 	if n.mesh != nil {
 		parts.Config = n.advertised()
 	}
@@ -153,13 +153,14 @@ func (n *Node) advertised() *Config {
 	return &c
 }
 
-// nameCluster writes the cluster's id into a directory that is older than that line, so that the node may be joined by others.
-func (n *Node) nameCluster(files vfs.FS, f Format) error {
+// noteCluster writes into the directory's format what is known only now: that the node has served, or, in a directory that is older
+// than that line, the cluster's id, so that the node may be joined by others.
+func (n *Node) noteCluster(files vfs.FS, f Format) error {
 	img, _ := n.stage.Published(message.BrokerAt(n.config.ID)).(*image.Image)
-	if f.Cluster != "" || n.mesh != nil || img == nil {
+	if f.Cluster != "" && !f.Empty || img == nil {
 		return nil
 	}
-	f.Cluster = img.Cluster
+	f.Cluster, f.Empty = img.Cluster, false
 	return f.write(files)
 }
 
