@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math/rand/v2"
-	"strconv"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -39,10 +38,9 @@ const copiesMax = 3
 
 // drawSessions says how soon a silent node is given up: soon, as a rule, so that others take over while the clients work.
 func (s *Scenario) drawSessions(r *rand.Rand) {
-	beat := some(r, 50, 100)
-	s.Broker["broker.heartbeat.interval.ms"] = strconv.Itoa(beat)
-	s.Broker["broker.session.timeout.ms"] = strconv.Itoa(beat * some(r, 3, 6, 6, 30))
-	s.Broker["replica.lag.time.max.ms"] = strconv.Itoa(some(r, 200, 500, 500, 5000))
+	s.Broker["broker.heartbeat.interval.ms"] = pick(r, "50", "100")
+	s.Broker["broker.session.timeout.ms"] = pick(r, "500", "1000", "1000", "3000")
+	s.Broker["replica.lag.time.max.ms"] = pick(r, "200", "500", "500", "5000")
 }
 
 // drawPatience gives the clients time: elections take some. Who asks one leader after the other cannot wait long at each, nor keep

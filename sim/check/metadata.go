@@ -34,7 +34,7 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 	for _, e := range expected {
 		t, found := e.Topic, (*Described)(nil)
 		for i := range topics {
-			if d := &topics[i]; d.Name == t.Name && (d.ID == t.ID || t.ID == [16]byte{} && !h.isAnother(d.ID)) {
+			if d := &topics[i]; d.Name == t.Name && (d.ID == t.ID || t.ID == [16]byte{} && !h.mayBeAnother(t)) {
 				found = d
 			}
 		}
@@ -55,9 +55,9 @@ func (h *History) Described(expected []Expected, floors map[*Partition]Floor, to
 	}
 }
 
-// isAnother says that a topic is known by its id, so that another of its name is not meant: a node may not know of its end yet.
-func (h *History) isAnother(id [16]byte) bool {
-	return h.lenient() && slices.ContainsFunc(h.Topics, func(t *Topic) bool { return t.ID == id })
+// mayBeAnother says that a topic of that name need not be this one: a node may not know yet that an earlier one has ended.
+func (h *History) mayBeAnother(t *Topic) bool {
+	return h.lenient() && slices.ContainsFunc(h.Topics, func(other *Topic) bool { return other != t && other.Name == t.Name })
 }
 
 func (h *History) describedPartitions(e Expected, floors map[*Partition]Floor, d *Described) {
