@@ -11,6 +11,7 @@ import (
 // BenchmarkRoundTrip is a Pull and an empty Pulled, one after the other.
 func BenchmarkRoundTrip(b *testing.B) {
 	x, y := pair(b)
+	x.idle, y.idle = true, true
 	back := make(chan struct{}, 1)
 	y.gate = func(l stage.Letter) {
 		y.Send(stage.Letter{From: l.To, To: l.From, Kind: stage.LetterAnswer, Request: l.Request, Word: &message.Pulled{}})
@@ -26,6 +27,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 // BenchmarkBulk is letters of 256 KiB in one direction, with at most 16 MiB waiting.
 func BenchmarkBulk(b *testing.B) {
 	x, y := pair(b)
+	x.idle, y.idle = true, true
 	const size = 256 << 10
 	room := make(chan struct{}, 64)
 	y.gate = func(stage.Letter) { <-room }
@@ -46,6 +48,7 @@ func BenchmarkBulk(b *testing.B) {
 // BenchmarkPulls is how many small letters go through in one direction.
 func BenchmarkPulls(b *testing.B) {
 	x, y := pair(b)
+	x.idle, y.idle = true, true
 	room := make(chan struct{}, 4096)
 	y.gate = func(stage.Letter) { <-room }
 	l := pull(x, y, 1)

@@ -3,6 +3,7 @@ package mesh
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,12 +27,13 @@ type greeting struct {
 
 // Hello asks the nodes at the addresses which cluster they are of, and returns its id as soon as one answers. A node that already is of a
 // cluster gives its id: the answer is then the same, or an error that says why it is refused. An empty cluster takes what it is told.
-// While nobody listens it asks again, until the context ends. Nothing is proved by the answer: that is done by the routes.
-func Hello(ctx context.Context, join []string, cluster string) (string, error) {
+// While nobody listens it asks again, until the context ends. Without TLS (secure, as in Options; nil for none) nothing is proved by the
+// answer: that is done by the routes.
+func Hello(ctx context.Context, join []string, cluster string, secure *tls.Config) (string, error) {
 	var last error
 	for ctx.Err() == nil {
 		for _, address := range join {
-			told, err := ask(ctx, address)
+			told, err := ask(ctx, address, secure)
 			switch {
 			case err != nil:
 				last = err
@@ -51,13 +53,20 @@ func Hello(ctx context.Context, join []string, cluster string) (string, error) {
 }
 
 // ask reads one node's greeting.
-func ask(ctx context.Context, address string) (cluster string, err error) {
+func ask(ctx context.Context, address string, secure *tls.Config) (cluster string, err error) {
 	conn, err := (&net.Dialer{Timeout: greetingWait}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(greetingWait))
+	conn.SetDeadline(time.Now().Add(greetingWait))
+	if secure != nil {
+		own := secure.Clone()
+		if host, _, err := net.SplitHostPort(address); err == nil && own.ServerName == "" {
+			own.ServerName = host
+		}
+		conn = tls.Client(conn, own)
+	}
 	line, err := bufio.NewReader(io.LimitReader(conn, greetingMax)).ReadBytes('\n')
 	if err != nil {
 		return "", fmt.Errorf("%s does not greet: %w", address, err)

@@ -26,6 +26,7 @@ type town struct {
 	got  []stage.Letter
 	down []message.NodeID
 	gate func(stage.Letter) // before a letter is taken
+	idle bool               // letters are not kept
 }
 
 func options(cluster string, n message.NodeID, join ...string) Options {
@@ -57,7 +58,9 @@ func (w *town) receive(l stage.Letter) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.got = append(w.got, l)
+	if !w.idle {
+		w.got = append(w.got, l)
+	}
 }
 
 func (w *town) letters() []stage.Letter {
