@@ -52,9 +52,9 @@ func (p *Partition) wants() *message.Pull {
 	return p.replica.Wants(p.log.LastEpoch(), p.log.Start(), p.post.PullBytes)
 }
 
-// acknowledge tells a leader that waits with its answer what is synced now: a pull that asks for nothing.
+// acknowledge tells a leader that waits with its answer what is synced now, and where the log starts: a pull that asks for nothing.
 func (p *Partition) acknowledge(c stage.Context) {
-	if p.replica.Follows() && p.follow.asked != 0 && p.replica.Office().Config.Fsync {
+	if p.replica.Follows() && p.follow.asked != 0 {
 		c.Send(p.leader(), p.wants())
 	}
 }

@@ -151,6 +151,7 @@ func (p *Partition) opened(c stage.Context, f *found) {
 
 // begin serves who has waited for the log, and pulls where that is this replica's part.
 func (p *Partition) begin(c stage.Context, out replica.Out) {
+	p.replica.StartFrom(p.log.Start())
 	p.carryOut(c, out)
 	p.used = true // a sweep among those who wait must not close it before the others are served
 	waiting := p.waiting

@@ -56,7 +56,7 @@ func (p *Partition) serveFollower(c stage.Context, from stage.Caller, m *message
 func (p *Partition) parkPull(c stage.Context, q pulling) {
 	pulls := &p.followers.pulls
 	if i := p.pullOf(q.from.Address.Node); i >= 0 {
-		c.Answer((*pulls)[i].from, p.replica.Answer(message.OK, p.log.Start()))
+		c.Answer((*pulls)[i].from, p.replica.Answer(message.OK, p.replica.Start()))
 		(*pulls)[i] = q
 		return
 	}
@@ -118,14 +118,14 @@ func (p *Partition) gathered(c stage.Context, m *gathered) {
 		c.Log().Error("a follower cannot be served", "topic", p.replica.Office().Name, "follower", m.from.Address.Node, "err", m.err)
 	}
 	p.strikePull(i)
-	c.Answer(m.from, p.replica.Answer(message.KafkaStorageError, p.log.Start()))
+	c.Answer(m.from, p.replica.Answer(message.KafkaStorageError, -1))
 }
 
 // answerPull answers with batches, or without any if only the high watermark is news.
 func (p *Partition) answerPull(c stage.Context, i int, raw []byte) {
 	from := p.followers.pulls[i].from
 	p.strikePull(i)
-	a := p.replica.Answer(message.OK, p.log.Start())
+	a := p.replica.Answer(message.OK, p.replica.Start())
 	a.Batches = raw
 	c.Answer(from, a)
 }

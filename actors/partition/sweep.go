@@ -97,6 +97,7 @@ func retention(t *setting.Topic, committed int64) log.Retention {
 
 // startMoved shows the new log start to readers and has it remembered.
 func (p *Partition) startMoved(c stage.Context) {
+	p.replica.StartFrom(p.log.Start())
 	p.sendCommit(c, &message.Commit{Base: p.log.Start(), StartAt: true, Files: p.log.Dirty()})
 	p.publish(c)
 }
@@ -136,7 +137,8 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 	p.deletions = append(p.deletions, deletion{p.commits, max(target, coming), from})
 }
 
-// answerDeletions carries out and answers those that wait for no more than so many commits.
+// answerDeletions carries out and answers those that wait for no more than so many commits, and that followers have carried out, too:
+// else another leader would bring the records back.
 func (p *Partition) answerDeletions(c stage.Context, commits uint64, code message.Code) {
 	n := 0
 	for n < len(p.deletions) && p.deletions[n].commits <= commits {
@@ -147,9 +149,20 @@ func (p *Partition) answerDeletions(c stage.Context, commits uint64, code messag
 	}
 	low := int64(-1)
 	if code == message.OK {
+		p.replica.StartFrom(p.deletions[n-1].target)
+		p.tellSoon(c)
+		for n > 0 && p.deletions[n-1].target > p.replica.LowWatermark() {
+			n--
+		}
+		if n == 0 {
+			return
+		}
 		low = max(p.deletions[n-1].target, p.log.Start())
 		p.log.SetStart(low)
 		p.publish(c) // before the answers: who was told finds it so
+	}
+	if !p.replica.Leads() && code == message.OK { // who leads now may not have heard of it
+		code, low = message.NotLeaderOrFollower, -1
 	}
 	for _, d := range p.deletions[:n] {
 		c.Answer(d.from, &message.RecordsDeleted{Code: code, LowWatermark: low})

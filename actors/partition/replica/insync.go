@@ -24,7 +24,7 @@ func (r *Replica) Lags() bool {
 
 // Propose says who should be in sync, if that is another set than it is, and no wish is open: without those that have not had everything
 // for longer than lag (replica.lag.time.max.ms), with those that have caught up with what is committed and with where
-// this leader began. The leader stays in it. The partition's name is the caller's to fill in.
+// this leader began, and have deleted what it has. The leader stays in it. The partition's name is the caller's to fill in.
 func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
 	if !r.Leads() || r.wish.open {
 		return nil
@@ -59,7 +59,7 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 	switch in := slices.Contains(r.office.ISR, f.node); {
 	case in && late:
 		return leave
-	case !in && r.high != unknown && durable >= max(r.high, r.begun) && !late:
+	case !in && r.high != unknown && durable >= max(r.high, r.begun) && f.start >= r.start && !late:
 		return enter
 	}
 	return stay

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ type follower struct {
 	node             message.NodeID
 	appended, synced int64
 	told             int64 // the high watermark that it knows of
+	start            int64 // its log starts here
 	counts           bool  // it holds back the high watermark
 
 	// It had everything that there was at caughtUp. When it has goal too, it had everything at goalAt: so one that is under load,
@@ -38,7 +40,7 @@ func (f *follower) leftBehind(before, end int64, fsync bool, now time.Time) {
 
 // pulled takes a follower's word. It cannot have synced what it has not appended.
 func (f *follower) pulled(m *message.Pull, end int64, fsync bool, now time.Time) {
-	f.appended, f.synced, f.told = m.End, min(m.Synced, m.End), m.HighWatermark
+	f.appended, f.synced, f.told, f.start = m.End, min(m.Synced, m.End), m.HighWatermark, m.LogStart
 	switch durable := f.durable(fsync); {
 	case durable >= end:
 		f.caughtUp = now
@@ -117,7 +119,7 @@ type Due uint8
 // What a parked pull waits for.
 const (
 	Wait  Due = iota // there is nothing that the follower does not know
-	Tell             // the high watermark is another
+	Tell             // the high watermark or the log start is another
 	Bring            // there are records behind the follower's end
 )
 
@@ -129,8 +131,26 @@ func (r *Replica) Due(node message.NodeID) Due {
 		return Wait
 	case r.followers[i].appended < r.end:
 		return Bring
-	case r.followers[i].told < r.high:
+	case r.followers[i].told < r.high, r.followers[i].start < r.start:
 		return Tell
 	}
 	return Wait
+}
+
+// StartFrom says where followers are to let their logs start: what was below is gone here for good.
+func (r *Replica) StartFrom(start int64) { r.start = max(r.start, start) }
+
+// Start is where followers are to let their logs start.
+func (r *Replica) Start() int64 { return r.start }
+
+// LowWatermark is how far up every log starts that may be the leader's one day: what is below it cannot come back. It has no limit
+// where nobody follows.
+func (r *Replica) LowWatermark() int64 {
+	low := int64(math.MaxInt64)
+	for i := range r.followers {
+		if f := &r.followers[i]; f.counts {
+			low = min(low, f.start)
+		}
+	}
+	return low
 }

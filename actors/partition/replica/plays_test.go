@@ -18,7 +18,7 @@ import (
 //	open end=0 [synced=0] | append end=10 | now | synced end=10 | admit acks=-1
 //	log 3@0 5@20 start=0 [first=0]                where which epoch begins; without it the log is of one epoch
 //	pull from=2 epoch=1 appended=10 synced=0 [last=1] [knows=-1]
-//	due node=2 | pass 15s | propose | refused | unheard | hope isr=1,2
+//	start from=10 | due node=2 | pass 15s | propose | refused | unheard | hope isr=1,2
 //	wants | pulled epoch=1 high=10 | pulled epoch=1 diverging=3 end=20 | pulled epoch=1 code=1 start=30
 //	told high=10 | cut end=10
 func TestPlays(t *testing.T) {
@@ -127,6 +127,9 @@ func (s *scene) play(t *testing.T, words []string) string {
 		}
 		s.now = s.now.Add(d)
 		return "passed"
+	case "start":
+		s.r.StartFrom(arg.number("from", 0))
+		return fmt.Sprintf("low watermark %d", s.r.LowWatermark())
 	case "due":
 		return [...]string{"wait", "tell", "bring"}[s.r.Due(message.NodeID(arg.number("node", 0)))]
 	case "propose":
@@ -163,7 +166,7 @@ func (s *scene) decided(t *testing.T, out Out) string {
 func (s *scene) pull(t *testing.T, arg args) string {
 	s.log.end = s.r.end
 	m := &message.Pull{LeaderEpoch: int32(arg.number("epoch", 0)), LastEpoch: int32(arg.number("last", arg.number("epoch", 0))),
-		End: arg.number("appended", 0), Synced: arg.number("synced", 0), HighWatermark: arg.number("knows", -1)}
+		End: arg.number("appended", 0), Synced: arg.number("synced", 0), HighWatermark: arg.number("knows", -1), LogStart: arg.number("start", 0)}
 	out, no := s.r.Pull(message.NodeID(arg.number("from", 0)), m, s.log, s.now)
 	told := s.decided(t, out)
 	switch {

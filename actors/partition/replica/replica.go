@@ -29,6 +29,7 @@ type Replica struct {
 	followers []follower          // the others in Replicas, while this one leads
 	wish      wish                // for another in-sync set, while this one leads
 	begun     int64               // the log's end here when this epoch began
+	start     int64               // what followers are told of the log's start
 
 	end      int64 // the log's end here
 	synced   int64 // the disk's word: durable here below
@@ -127,7 +128,7 @@ func (r *Replica) take(office *message.Leadership, now time.Time) {
 		if node == r.self {
 			continue
 		}
-		f := follower{node: node, appended: unknown, synced: unknown, told: unknown, goal: r.end, goalAt: now, caughtUp: now}
+		f := follower{node: node, appended: unknown, synced: unknown, told: unknown, start: unknown, goal: r.end, goalAt: now, caughtUp: now}
 		if i := indexOf(old, node); i >= 0 && again {
 			f = old[i]
 		}
