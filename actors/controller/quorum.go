@@ -152,6 +152,7 @@ func (k *Controller) tick(c stage.Context) {
 	k.readAgain()
 	if k.leading {
 		k.expire(c)
+		k.rebalance(c)
 	} else if !k.isMember(c.Self().Node) {
 		k.unpark(c)
 	}

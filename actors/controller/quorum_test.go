@@ -188,6 +188,24 @@ func TestWhoWithdrawsLeadsNothingAnyMore(t *testing.T) {
 	w.unhurt()
 }
 
+// Leadership goes back to the preferred replica when that is in sync again.
+func TestLeadershipGoesBack(t *testing.T) {
+	w := three(t, controller.Options{Static: setting.NewValues(map[string]string{"leader.imbalance.check.interval.seconds": "5"})})
+	leader := w.image(1).Leader
+	preferred := others(leader, 1, 2, 3)[0]
+	id := w.ask(message.ControllerAt(leader), &message.CreateTopics{Topics: []message.NewTopic{{Name: "T", Partitions: -1, Replication: -1,
+		Assignment: []message.Assignment{{Replicas: []message.NodeID{preferred, leader}}}}}}).(*message.TopicsCreated).Results[0].ID
+	w.die(preferred)
+	w.run("the other leads", func() bool { return w.image(leader).Topic("T").Partition(0).Leader == leader })
+	w.start(preferred)
+	w.serving(preferred)
+	p := w.image(leader).Topic("T").Partition(0)
+	w.ask(message.BrokerAt(leader), &message.AlterPartition{Partitions: []message.NewISR{{Partition: message.PartitionID{Topic: id},
+		LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, ISR: []message.NodeID{preferred, leader}}}})
+	w.run("it leads again", func() bool { return w.image(preferred).Topic("T").Partition(0).Leader == preferred })
+	w.unhurt()
+}
+
 func TestWhoIsAloneWithdrawsAtOnce(t *testing.T) {
 	w := alone(t, controller.Options{})
 	w.idle()

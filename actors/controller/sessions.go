@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"time"
+
 	"github.com/troupe-broker/troupe/actors/controller/metadata"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
@@ -12,6 +14,7 @@ import (
 type sessions struct {
 	clock   uint64 // ticks since this node started
 	timeout uint64
+	balance uint64 // ticks between two looks at who leads and who should
 	heard   map[message.NodeID]uint64
 }
 
@@ -22,6 +25,7 @@ const graceTicks = 3
 // begin gives everybody a whole session: another led until now.
 func (s *sessions) begin(l setting.Layers) {
 	s.timeout = max(1, uint64(l.Millis("broker.session.timeout.ms")/tickEvery))
+	s.balance = max(1, uint64(l.Number("leader.imbalance.check.interval.seconds"))*uint64(time.Second/tickEvery))
 	s.heard = map[message.NodeID]uint64{}
 }
 
@@ -55,6 +59,13 @@ func (k *Controller) expire(c stage.Context) {
 		}
 		c.Log().Warn("a broker is silent: it is fenced", "node", f.Node, "epoch", f.Epoch)
 		k.decide(c, request{ask: f})
+	}
+}
+
+// rebalance gives leaderships back now and then to those who should have them.
+func (k *Controller) rebalance(c stage.Context) {
+	if k.leading && k.sessions.clock%k.sessions.balance == 0 {
+		k.decide(c, request{ask: &metadata.Balance{}})
 	}
 }
 

@@ -35,7 +35,7 @@ var brokerReplication = []Setting{
 		Sentence: "How fast logs move between directories."},
 	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true",
 		Sentence: "Whether leadership goes back to preferred replicas by itself."},
-	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Min: 1, MinSet: true, Idle: true,
+	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Min: 1, MinSet: true,
 		Sentence: "How often it is checked whether preferred replicas lead."},
 	{Name: "unclean.leader.election.interval.ms", Type: Long, Default: "300000", Min: 1, MinSet: true, Idle: true,
 		Sentence: "How often partitions without a leader are looked for where an unclean election is allowed."},
