@@ -59,11 +59,25 @@ func (n *Node) withdraw() {
 	if !n.raised || n.mesh == nil || n.hasFailed() || len(n.mesh.Peers()) == 0 || !n.config.Layers().Bool("controlled.shutdown.enable") {
 		return
 	}
-	began := time.Now()
-	if _, relieved := ask(n.stage, message.BrokerAt(n.config.ID), &message.Withdraw{}, withdrawPatience).(*message.Withdrawn); !relieved {
-		n.log.Warn("nobody has relieved this node of what it leads: it stops all the same", "waited", time.Since(began))
+	answer := make(chan any, 1)
+	n.stage.Ask(message.BrokerAt(n.config.ID), &message.Withdraw{}, withdrawPatience, func(a any) { answer <- a })
+	for {
+		select {
+		case a := <-answer:
+			if _, relieved := a.(*message.Withdrawn); !relieved {
+				n.log.Warn("nobody has relieved this node of what it leads: it stops all the same", "waited", withdrawPatience)
+			}
+			return
+		case <-time.After(peersEvery):
+			if len(n.mesh.Peers()) == 0 {
+				return // they stop too
+			}
+		}
 	}
 }
+
+// peersEvery is how often it is checked whether there is still somebody to hand over to.
+const peersEvery = 50 * time.Millisecond
 
 // Rest brings a stage's actors to rest before it is closed: every partition closes its log, the controller its own, and then
 // the disk makes durable whatever it was given.

@@ -17,12 +17,14 @@ import (
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"troupe": main}) }
 
 // The scripts run the real command: "serve [ARGS]" starts a broker on free ports with its data in ./data and sets $KAFKA
-// and $HTTP; "stop" ends it with SIGTERM, "kill" with SIGKILL.
+// and $HTTP; "stop" ends it with SIGTERM, "kill" with SIGKILL. "up COUNT" runs a cluster with its data in ./cluster, and sets
+// $KAFKA to the first node's address; "stop" ends it.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve,
+			"up":    upScript,
 			"stop":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGTERM) },
 			"kill":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGKILL) },
 		},
@@ -64,6 +66,44 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("HTTP", http)
 	case <-time.After(20 * time.Second):
 		ts.Fatalf("not ready within 20 s")
+	}
+}
+
+func upScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("write up COUNT")
+	}
+	c := exec.Command("troupe", "cluster", "up", args[0], "--data", ts.MkAbs("cluster"), "--port", "0")
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	ts.Check(err)
+	ts.Check(c.Start())
+	servers.Store(ts.MkAbs("data"), c)
+	ts.Defer(func() { _ = c.Process.Signal(syscall.SIGTERM); _ = c.Wait() })
+	lines := make(chan string, 100)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	for late := time.After(30 * time.Second); ; {
+		select {
+		case line, more := <-lines:
+			var node, pid int
+			var kafka, http string
+			if _, err := fmt.Sscanf(line, "node=%d kafka=%s http=%s pid=%d", &node, &kafka, &http, &pid); err == nil && node == 1 {
+				ts.Setenv("KAFKA", kafka)
+			}
+			if line == "ready" {
+				return
+			}
+			if !more {
+				ts.Fatalf("it has ended before it was ready")
+			}
+		case <-late:
+			ts.Fatalf("not ready within 30 s")
+		}
 	}
 }
 
