@@ -95,6 +95,9 @@ func (s *scene) contiguous(seed uint64, sent [2][Lanes][]uint64) {
 		}
 		for on := range Lanes {
 			lane := &e.link.lanes[on]
+			if bytes := s.underWay(i, on); bytes > small.Window[on] {
+				s.t.Fatalf("seed %d: %d bytes are under way to %s", seed, bytes, e.name)
+			}
 			if lane.peer != s.ends[1-i].link.self {
 				continue
 			}
@@ -105,6 +108,20 @@ func (s *scene) contiguous(seed uint64, sent [2][Lanes][]uint64) {
 			}
 		}
 	}
+}
+
+// underWay is how much of the present sessions is on the wire to an end, which gives back the credit for what it reads at once.
+func (s *scene) underWay(i, on int) (bytes int) {
+	for _, wire := range s.ends[i].wires[on] {
+		f, err := DecodeFrame(wire)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if f.From == s.ends[1-i].link.self && f.To == s.ends[i].link.self {
+			bytes += len(f.Payload)
+		}
+	}
+	return bytes
 }
 
 func TestWhoTakesMoreThanWasGrantedIsReset(t *testing.T) {
