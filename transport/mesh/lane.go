@@ -17,21 +17,25 @@ type lane struct {
 	wake chan struct{} // room for one
 }
 
-// openLane connects and listens. Nothing is dropped on the way in: credits bound what can come.
+// openLane connects.
 func (m *Mesh) openLane(on message.Lane) (*lane, error) {
 	conn, err := connect(m.server, &m.o, on)
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{mesh: m, lane: on, conn: conn, wake: make(chan struct{}, 1)}
-	sub, err := conn.Subscribe(subject(m.o.Cluster, m.o.Node, on), func(msg *nats.Msg) { l.receive(msg.Data) })
+	return &lane{mesh: m, lane: on, conn: conn, wake: make(chan struct{}, 1)}, nil
+}
+
+// listen begins to receive. Nothing is dropped on the way in: credits bound what can come.
+func (l *lane) listen() error {
+	to := subject(l.mesh.o.Cluster, l.mesh.o.Node, l.lane)
+	sub, err := l.conn.Subscribe(to, func(msg *nats.Msg) { l.receive(msg.Data) })
 	if err != nil {
-		conn.Close()
-		return nil, err
+		return err
 	}
-	m.done.Add(1)
-	sub.SetClosedHandler(func(string) { m.done.Done() }) // behind the last call of receive
-	return l, sub.SetPendingLimits(-1, -1)
+	l.mesh.done.Add(1)
+	sub.SetClosedHandler(func(string) { l.mesh.done.Done() }) // behind the last call of receive
+	return sub.SetPendingLimits(-1, -1)
 }
 
 // rouse has the sender look for something to send.

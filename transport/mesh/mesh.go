@@ -61,10 +61,8 @@ func Open(o Options) (*Mesh, error) {
 		return nil, err
 	}
 	m := &Mesh{o: o, server: s, peers: map[message.NodeID]*peer{}, lost: make(chan *peer, peersMax), stop: make(chan struct{})}
-	for i := range m.lanes {
-		if m.lanes[i], err = m.openLane(message.Lane(i)); err != nil {
-			return nil, errors.Join(err, m.Close())
-		}
+	if err := m.openLanes(); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	for _, lane := range m.lanes {
 		m.done.Go(lane.send)
@@ -72,6 +70,21 @@ func Open(o Options) (*Mesh, error) {
 	m.done.Go(m.tell)
 	m.done.Go(m.watch)
 	return m, nil
+}
+
+// openLanes connects all lanes before the first receives, since what one receives may wake another.
+func (m *Mesh) openLanes() (err error) {
+	for i := range m.lanes {
+		if m.lanes[i], err = m.openLane(message.Lane(i)); err != nil {
+			return err
+		}
+	}
+	for _, lane := range m.lanes {
+		if err := lane.listen(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Addr is where other nodes connect, "host:port".
