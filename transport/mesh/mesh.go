@@ -44,6 +44,8 @@ type Mesh struct {
 	done sync.WaitGroup
 }
 
+var _ stage.Post = (*Mesh)(nil)
+
 // peersMax bounds the nodes that are known; those above it are not heard.
 const peersMax = 1024
 

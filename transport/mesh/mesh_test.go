@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -248,6 +249,34 @@ func TestTwoClustersDoNotTouch(t *testing.T) {
 	if a2.letters()[0].Request != 1 || b2.letters()[0].Request != 2 {
 		t.Fatal("they were exchanged")
 	}
+}
+
+func TestGoroutinesAndDescriptorsReturnToTheStart(t *testing.T) {
+	pairOnce := func() {
+		a := open(t, options("leak", 1))
+		b := open(t, options("leak", 2, a.Addr()))
+		linked(t, a, b)
+		a.Close()
+		b.Close()
+	}
+	pairOnce() // what the runtime opens once and keeps
+	descriptors, routines := descriptorsOpen(t), goleak.IgnoreCurrent()
+	for range 3 {
+		pairOnce()
+	}
+	goleak.VerifyNone(t, routines)
+	if now := descriptorsOpen(t); now > descriptors {
+		t.Errorf("%d descriptors before, %d after", descriptors, now)
+	}
+}
+
+// descriptorsOpen is how many descriptors the process has.
+func descriptorsOpen(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	return len(entries)
 }
 
 func TestAWrongSecretStaysOutside(t *testing.T) {
