@@ -17,16 +17,16 @@ import (
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"troupe": main}) }
 
 // The scripts run the real command: "serve [ARGS]" starts a broker on free ports with its data in ./data and sets $KAFKA
-// and $HTTP; "stop" ends it with SIGTERM, "kill" with SIGKILL. "up COUNT" runs a cluster with its data in ./cluster, and sets
-// $KAFKA to the first node's address; "stop" ends it.
+// and $HTTP; "halt" ends it with SIGTERM, "crash" with SIGKILL. "up COUNT" runs a cluster with its data in ./cluster, and sets
+// $KAFKA to the first node's address; "halt" ends it. Commands of testscript's own go first: what is named stop here would end the script there.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve,
 			"up":    upScript,
-			"stop":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGTERM) },
-			"kill":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGKILL) },
+			"halt":  func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGTERM) },
+			"crash": func(ts *testscript.TestScript, neg bool, _ []string) { end(ts, neg, syscall.SIGKILL) },
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", env.WorkDir)
