@@ -35,9 +35,11 @@ func newClusterUp() *cobra.Command {
 For each node a line is written to the standard output, node=NUMBER kafka=ADDRESS http=ADDRESS pid=NUMBER, and then: ready.
 Kafka clients are served at the port and those that follow it; the nodes speak with each other at the ports behind those.
 SIGTERM or an interrupt stops the nodes, the last one first; a second one ends them at once. A node that ends before that
-is told of, with the command that starts it again; the others go on. With the same directory, the same cluster runs again.`,
+is told of, with the command that starts it again; the others go on. With the same directory, the same cluster runs again.
+
+Topics that do not say otherwise have three replicas, of which two must be in sync; where there are fewer nodes, as many as those.`,
 		Example: `  troupe cluster up 3
-  troupe cluster up 3 --data /tmp/three --port 19092 --set default.replication.factor=3`,
+  troupe cluster up 3 --data /tmp/three --port 19092 --set num.partitions=12`,
 		RunE: func(c *cobra.Command, args []string) error {
 			count, err := strconv.Atoi(args[0])
 			if err != nil || count < 1 || count > 100 {
@@ -101,9 +103,14 @@ func (u *up) nodes(count int) ([]*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	data, err := filepath.Abs(u.data)
+	if err != nil {
+		return nil, err
+	}
+	set := append([]string{fmt.Sprintf("default.replication.factor=%d", min(count, 3)), fmt.Sprintf("min.insync.replicas=%d", min(count, 2))}, u.set...)
 	var nodes []*child
 	for i := range count {
-		args := []string{"server", "--node-id", strconv.Itoa(i + 1), "--data", filepath.Join(u.data, strconv.Itoa(i+1)),
+		args := []string{"server", "--node-id", strconv.Itoa(i + 1), "--data", filepath.Join(data, strconv.Itoa(i+1)),
 			"--listeners", "PLAINTEXT://" + doors[i], "--http", "127.0.0.1:0", "--cluster", doors[count+i]}
 		if i < votersMax {
 			args = append(args, "--bootstrap-expect", strconv.Itoa(min(count, votersMax)))
@@ -113,7 +120,7 @@ func (u *up) nodes(count int) ([]*child, error) {
 				args = append(args, "--join", other)
 			}
 		}
-		for _, s := range u.set {
+		for _, s := range set {
 			args = append(args, "--set", s)
 		}
 		n := &child{number: i + 1, args: args, cmd: exec.Command(program, args...), ready: make(chan string, 1), ended: make(chan struct{})}
