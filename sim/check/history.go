@@ -174,6 +174,7 @@ type Topic struct {
 	RetentionBytes, RetentionMillis int64
 	// Configs are the overrides that were acknowledged; one that is being changed is not among them.
 	Configs map[string]string
+	asked   map[string]int // configs whose change was not acknowledged, and how often
 	// Replicas is how many copies there are of each partition; 0 is 1.
 	Replicas int
 	State    TopicState
@@ -221,9 +222,21 @@ func (h *History) Grew(t *Topic, partitions int) {
 	}
 }
 
-// Configured notes that a config's change was acknowledged.
+// Configure notes that a config is about to be asked to be changed.
+func (h *History) Configure(t *Topic, name string) {
+	delete(t.Configs, name)
+	if t.asked == nil {
+		t.asked = map[string]int{}
+	}
+	t.asked[name]++
+}
+
+// Configured notes that a config's change was acknowledged. In a cluster one that was asked for earlier and not answered may
+// come behind it: it waits on some node for a leader.
 func (h *History) Configured(t *Topic, name, value string) {
-	t.Configs[name] = value
+	if t.asked[name]--; h.Nodes <= 1 || t.asked[name] == 0 {
+		t.Configs[name] = value
+	}
 	h.news()
 }
 

@@ -244,8 +244,9 @@ func (a *Audit) Differs(b *Audit) string {
 		if l.of.Topic.Replicas > 1 && !l.of.Topic.Fsync {
 			continue // the copy with the most is not always who leads
 		}
+		alone := l.of.Topic.Replicas <= 1 // else another copy may lead, which begins elsewhere
 		switch {
-		case l.start > m.start || l.of.Topic.Endless() && l.start != m.start:
+		case alone && (l.start > m.start || l.of.Topic.Endless() && l.start != m.start):
 			return fmt.Sprintf("%s began at %d and begins at %d", l.of, l.start, m.start)
 		case l.high != m.high:
 			return fmt.Sprintf("%s ended at %d and ends at %d", l.of, l.high, m.high)

@@ -76,6 +76,9 @@ func (c *consumer) fetch() {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version = c.spec.Version
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(c.spec.WaitMillis), int32(c.spec.MinBytes), c.maxBytes()
+	if c.healing && !c.alone() {
+		req.MaxWaitMillis = 0 // the next leader may have more
+	}
 	req.SessionID, req.SessionEpoch = 0, -1
 	if c.spec.Session && req.Version >= 7 {
 		req.SessionID, req.SessionEpoch = c.session, c.epoch
