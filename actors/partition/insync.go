@@ -25,13 +25,15 @@ func (p *Partition) lookIn(c stage.Context, d time.Duration) {
 func (p *Partition) look(c stage.Context) {
 	p.followers.watching = false
 	p.propose(c)
-	p.watch(c)
+	if p.phase == open {
+		p.watch(c)
+	}
 }
 
 // propose asks the controller, by way of the broker, which knows in whose name it speaks, for another in-sync set. What becomes of it
 // comes as Leadership.
 func (p *Partition) propose(c stage.Context) {
-	if p.followers.proposal != 0 || p.phase != open || !p.replica.Followed() {
+	if p.followers.proposal != 0 || p.phase == leaving || !p.replica.Followed() {
 		return
 	}
 	wish := p.replica.Propose(c.Now(), p.post.LagMax)

@@ -214,9 +214,9 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	if p.phase == open {
 		p.log.Configure(rolling(&p.replica.Office().Config))
 		p.carryOut(c, out)
-		p.propose(c)
 		p.watch(c)
 	}
+	p.propose(c) // also while the log rests
 	p.pull(c)
 }
 

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ func (r *Replica) Lags() bool {
 // for longer than lag (replica.lag.time.max.ms), with those that have caught up with what is committed and with where
 // this leader began, and have deleted what it has. The leader stays in it. The partition's name is the caller's to fill in.
 func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
-	if !r.Leads() || r.wish.open {
+	if !r.Leads() || r.wish.open || r.found == math.MaxInt64 { // before the log was open nobody can have too little
 		return nil
 	}
 	set := r.office.ISR
