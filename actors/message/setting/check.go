@@ -54,7 +54,7 @@ func (s *Setting) fault(value string) string {
 		return s.outside(f)
 	case List:
 		return s.strange(Elements(value))
-	case String:
+	case String, Class:
 		return s.strange([]string{value})
 	}
 	return ""
