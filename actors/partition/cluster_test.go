@@ -446,6 +446,26 @@ func TestIdleReplicasRest(t *testing.T) {
 	w.judge()
 }
 
+// A follower that was taken out of the in-sync set and has everything is wished back although the leader's log rests and nobody pulls.
+func TestWhoIsFencedComesBackToAnIdleLeader(t *testing.T) {
+	w := newCluster(t, 5, 2)
+	defer w.close()
+	w.say(3)
+	for range 3 {
+		w.nodes[0].stage.Send(message.PartitionAt(1, here), &message.Sweep{})
+		w.world.RunFor(time.Second)
+	}
+	if p := w.nodes[0].stage.Actor(message.PartitionAt(1, here)).(*Partition); p.phase != closed {
+		t.Fatal("the leader's log is open")
+	}
+	w.office.ISR = []message.NodeID{1}
+	w.announce()
+	w.world.RunFor(time.Second)
+	if len(w.office.ISR) != 2 {
+		t.Errorf("in sync: %v", w.office.ISR)
+	}
+}
+
 // Everything at once: nodes are killed, cut off and come back, leaders change, and in the end everything is everywhere.
 func TestClusters(t *testing.T) {
 	for seed := range uint64(200) {

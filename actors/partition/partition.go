@@ -3,6 +3,9 @@
 // It refuses what is not for a leader, what is too large, out of sequence or out of time, and it acknowledges nothing
 // that its topic's rule does not yet call durable. It does not look inside batches (the door does), keeps no file open
 // before somebody asks for it, and reads nothing for consumers: they read from the view that it publishes.
+//
+// Where another node leads it copies that one's log by pulling (follow.go), and cuts what the leader never had (cut.go). Where it
+// leads it serves those who pull (serve.go) and has the in-sync set changed (insync.go).
 package partition
 
 import (
