@@ -237,19 +237,17 @@ func (c *consumer) offsets(l *reading, millis int64, then func(code message.Code
 	topic.Partitions = append(topic.Partitions, part)
 	req.Topics = append(req.Topics, topic)
 	c.leader(l.of).call(req, time.Duration(c.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
+		code, offset, stamp := message.RequestTimedOut, int64(-1), int64(-1)
 		if err == nil {
-			for _, t := range r.(*kmsg.ListOffsetsResponse).Topics {
-				for _, p := range t.Partitions {
-					if p.ErrorCode != 0 {
-						c.misled()
-					}
-					then(message.Code(p.ErrorCode), p.Offset, p.Timestamp)
-					return
-				}
+			if t := r.(*kmsg.ListOffsetsResponse).Topics; len(t) == 1 && len(t[0].Partitions) == 1 {
+				p := &t[0].Partitions[0]
+				code, offset, stamp = message.Code(p.ErrorCode), p.Offset, p.Timestamp
 			}
 		}
-		c.misled()
-		then(message.RequestTimedOut, -1, -1)
+		if code != message.OK {
+			c.misled()
+		}
+		then(code, offset, stamp)
 	})
 }
 
