@@ -214,6 +214,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 		p.follow, p.followers.proposal = follow{}, 0
 		p.dismissFollowers(c, message.NotLeaderOrFollower)
 	}
+	p.hearAnew(c)
 	if p.phase == open {
 		p.log.Configure(rolling(&p.replica.Office().Config))
 		p.carryOut(c, out)

@@ -156,6 +156,17 @@ func (p *Partition) tellFollowers(c stage.Context) {
 	}
 }
 
+// hearAnew lets followers whose word counts no more pull again.
+func (p *Partition) hearAnew(c stage.Context) {
+	p.followers.pulls = slices.DeleteFunc(p.followers.pulls, func(q pulling) bool {
+		anew := p.replica.Unproven(q.from.Address.Node)
+		if anew {
+			c.Answer(q.from, p.replica.Answer(message.OK, p.replica.Start()))
+		}
+		return anew
+	})
+}
+
 // dismissFollowers leaves no pull parked.
 func (p *Partition) dismissFollowers(c stage.Context, code message.Code) {
 	for _, q := range p.followers.pulls {

@@ -60,10 +60,18 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 	switch in := slices.Contains(r.office.ISR, f.node); {
 	case in && late:
 		return leave
-	case !in && r.high != unknown && durable >= max(r.high, r.begun) && f.start >= r.start && !late:
+	case !in && durable >= max(r.mayBeCommitted(), r.begun) && f.start >= r.start && !late:
 		return enter
 	}
 	return stay
+}
+
+// mayBeCommitted is the end of what may be committed: while the high watermark is not known, everything that was found.
+func (r *Replica) mayBeCommitted() int64 {
+	if r.high == unknown {
+		return r.found
+	}
+	return r.high
 }
 
 // await lets a follower hold back the high watermark from now on.

@@ -113,6 +113,12 @@ func (r *Replica) Answer(code message.Code, start int64) *message.Pulled {
 	return &message.Pulled{Code: code, LeaderEpoch: r.office.LeaderEpoch, HighWatermark: r.high, LogStart: start, DivergingEpoch: -1, DivergingEnd: -1}
 }
 
+// Unproven says that a follower has yet to say how far it is.
+func (r *Replica) Unproven(node message.NodeID) bool {
+	i := indexOf(r.followers, node)
+	return i >= 0 && r.followers[i].appended == unknown
+}
+
 // Due is what a parked pull can be answered.
 type Due uint8
 

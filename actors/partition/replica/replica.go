@@ -109,13 +109,15 @@ func (r *Replica) Lead(office *message.Leadership, now time.Time) Out {
 }
 
 // take puts the office on and makes room for the followers' ends: a follower's word from an earlier term does not count, nor
-// does what an earlier leader has told.
+// does what an earlier leader has told. Nor does the word of one that is out of sync from before the partition's last change: it
+// may have come back with an empty disk, and has to say anew how far it is.
 func (r *Replica) take(office *message.Leadership, now time.Time) {
 	again := r.office != nil && r.office.LeaderEpoch == office.LeaderEpoch
+	unchanged := again && r.office.PartitionEpoch == office.PartitionEpoch
 	if !again {
 		r.told, r.begun = unknown, r.end
 	}
-	if !again || r.office.PartitionEpoch != office.PartitionEpoch {
+	if !unchanged {
 		r.wish = wish{}
 	}
 	old := r.followers
@@ -129,7 +131,7 @@ func (r *Replica) take(office *message.Leadership, now time.Time) {
 			continue
 		}
 		f := follower{node: node, appended: unknown, synced: unknown, told: unknown, start: unknown, goal: r.end, goalAt: now, caughtUp: now}
-		if i := indexOf(old, node); i >= 0 && again {
+		if i := indexOf(old, node); i >= 0 && again && (unchanged || slices.Contains(office.ISR, node)) {
 			f = old[i]
 		}
 		f.counts = slices.Contains(office.ISR, node) || slices.Contains(r.wish.more, node)
@@ -199,13 +201,19 @@ func (r *Replica) decide() Out {
 	r.durable = max(r.durable, r.durableHere())
 	switch {
 	case r.Leads():
-		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found) {
+		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found) && r.eligible() {
 			r.high = c
 		}
 	case r.told != unknown:
 		r.high = max(r.high, min(r.told, r.end))
 	}
 	return Out{Durable: r.durable, HighWatermark: r.high, Moved: r.high != before}
+}
+
+// eligible says that enough are in sync for something to be committed: what is must survive the loss of all of them but one, since
+// whoever was in sync when it was committed may be elected later (KIP-966).
+func (r *Replica) eligible() bool {
+	return len(r.office.ISR) >= min(int(r.office.Config.MinInsyncReplicas), len(r.office.Replicas))
 }
 
 // durableHere is the end that counts for this replica. Under the page cache's rule that is the log's end, but never while a
