@@ -111,7 +111,7 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 	} else {
 		p.follow.silence = 0
 	}
-	p.carryOut(c, p.replica.Told(m.HighWatermark))
+	p.carryOut(c, p.replica.Told(max(m.HighWatermark, m.LogStart))) // what it has deleted was committed
 	p.followStart(c, m.LogStart)
 	p.pull(c)
 }
