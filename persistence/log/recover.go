@@ -292,8 +292,9 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	l := r.log
 	for {
 		b, err := w.checked()
-		if err == nil && (b.LeaderEpoch() > max(w.epoch, r.epochs.last()) || b.BaseOffset() > w.next) {
-			b, err = r.doubt(w, b)
+		believed, least := true, w.epoch
+		if err == nil && w.next < r.point && (b.LeaderEpoch() > max(w.epoch, r.epochs.last()) || b.BaseOffset() > w.next) {
+			b, believed, err = w.doubt(b)
 		}
 		if bad, ok := err.(flaw); ok {
 			if w.next >= r.point {
@@ -313,38 +314,19 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 		if b.LastOffset() < r.point {
 			r.proven = w.at + int64(b.Size())
 		}
-		r.take(b, w.at)
+		r.take(b, believed)
 		l.index.add(b, w.at, l.shape.rules.interval)
-		w.step(b)
-	}
-}
-
-// doubt looks, where the epoch rises or the offset leaps below the recovery point, at the next batch: the epoch is the one
-// field that neither checksum nor order protects, nor do they the offset where there may be gaps, and a rotten one would
-// make all that follows look old. If the batch behind the next has risen as well it is the next that is wrong.
-func (r *recovery) doubt(w *walker, b record.Batch) (record.Batch, error) {
-	epoch, base, behind := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
-	if w.next < r.point {
-		at := w.at + int64(b.Size())
-		next, err := w.peek(at)
-		switch {
-		case err != nil || next.Magic() != 2:
-		case next.BaseOffset() == behind && next.LeaderEpoch() < epoch:
-			lower, after := next.LeaderEpoch(), next.NextOffset()
-			third, err := w.peek(at + int64(next.Size()))
-			if err != nil || third.Magic() != 2 || third.BaseOffset() != after || third.LeaderEpoch() < epoch {
-				return nil, flaw(fmt.Sprintf("leader epoch %d, but the next batch has %d", epoch, lower))
-			}
-		case base > w.next && next.BaseOffset() > w.next && next.BaseOffset() < behind:
-			return nil, flaw(fmt.Sprintf("offset %d, but the next batch has %d", base, next.BaseOffset()))
+		if w.step(b); !believed {
+			w.epoch = least
 		}
 	}
-	return w.peek(w.at)
 }
 
-// take notices a batch's epoch, and of a segment's first one the time.
-func (r *recovery) take(b record.Batch, at int64) {
-	r.epochs = r.epochs.with(b.LeaderEpoch(), b.BaseOffset())
+// take notices a batch's epoch, if it is believed, and of a segment's first one the time.
+func (r *recovery) take(b record.Batch, believed bool) {
+	if believed {
+		r.epochs = r.epochs.with(b.LeaderEpoch(), b.BaseOffset())
+	}
 	if len(r.log.index.entries) == 0 {
 		r.log.since = r.now
 		if t := time.UnixMilli(b.MaxTimestamp()); b.MaxTimestamp() > 0 && t.Before(r.now) {

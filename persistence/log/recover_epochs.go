@@ -124,6 +124,10 @@ func (r *recovery) gatherFrom(seg *segment, size int64, after int32) error {
 	}
 	for {
 		b, err := w.header()
+		believed, least := true, w.epoch
+		if err == nil && b.LeaderEpoch() > max(w.epoch, r.epochs.last()) {
+			b, believed, err = w.doubt(b)
+		}
 		bad, flawed := err.(flaw)
 		switch {
 		case err == io.EOF:
@@ -136,10 +140,14 @@ func (r *recovery) gatherFrom(seg *segment, size int64, after int32) error {
 		case err != nil:
 			return err
 		}
-		r.epochs = r.epochs.with(b.LeaderEpoch(), b.BaseOffset())
+		if believed {
+			r.epochs = r.epochs.with(b.LeaderEpoch(), b.BaseOffset())
+		}
 		if b.LeaderEpoch() == after {
 			return nil
 		}
-		w.step(b)
+		if w.step(b); !believed {
+			w.epoch = least
+		}
 	}
 }

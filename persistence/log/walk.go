@@ -82,6 +82,28 @@ func (w *walker) step(b record.Batch) {
 	}
 }
 
+// doubt looks at the batch behind the one that the walker is at, where the epoch rises or the offset leaps below the recovery
+// point: the epoch is the one field that neither checksum nor order protects, nor do they the offset where there may be gaps, and a
+// rotten one would make all that follows look old. An epoch that is higher than what comes next is not believed; the batch itself
+// is whole. But if the one behind the next has risen as well, it is the next that is wrong.
+func (w *walker) doubt(b record.Batch) (_ record.Batch, believed bool, err error) {
+	epoch, base, behind := b.LeaderEpoch(), b.BaseOffset(), b.NextOffset()
+	believed = true
+	at := w.at + int64(b.Size())
+	next, err := w.peek(at)
+	switch {
+	case err != nil || next.Magic() != 2:
+	case next.BaseOffset() == behind && next.LeaderEpoch() < epoch:
+		after := next.NextOffset()
+		third, err := w.peek(at + int64(next.Size()))
+		believed = err == nil && third.Magic() == 2 && third.BaseOffset() == after && third.LeaderEpoch() >= epoch
+	case base > w.next && next.BaseOffset() > w.next && next.BaseOffset() < behind:
+		return nil, false, flaw(fmt.Sprintf("offset %d, but the next batch has %d", base, next.BaseOffset()))
+	}
+	b, err = w.peek(w.at)
+	return b, believed, err
+}
+
 // peek is at least a header's worth of bytes from a position on.
 func (w *walker) peek(at int64) (record.Batch, error) {
 	if at+record.HeaderSize > w.size {
