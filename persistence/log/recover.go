@@ -216,7 +216,7 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 		return false, err
 	}
 	l.begin(segments)
-	w := &walker{file: file, size: seg.size, bound: math.MaxInt64, rules: l.shape.rules, next: seg.base, strict: true, epoch: r.least, block: blockBytes}
+	w := &walker{file: file, size: seg.size, bound: math.MaxInt64, rules: l.shape.rules, next: seg.base, strict: true, proved: r.point, epoch: r.least, block: blockBytes}
 	defer func() { r.report.Scanned += w.read }()
 	if err := r.resume(w, seg); err != nil {
 		return false, err

@@ -113,7 +113,7 @@ func (r *recovery) first(seg *segment, size int64) (record.Batch, error) {
 
 func (r *recovery) hop(seg *segment, size int64) (*walker, error) {
 	file, err := seg.log.open()
-	return &walker{file: file, size: size, bound: math.MaxInt64, rules: r.log.shape.rules, next: seg.base, strict: true, epoch: anyEpoch}, err
+	return &walker{file: file, size: size, bound: math.MaxInt64, rules: r.log.shape.rules, next: seg.base, strict: true, proved: math.MaxInt64, epoch: anyEpoch}, err
 }
 
 // gatherFrom takes the epochs that begin in a segment's first bytes.

@@ -65,7 +65,7 @@ func (w *walker) runs(most int64) (runs []run, err error) {
 
 // follow is the run that begins at a position with an offset, of no bytes if what is there is not whole.
 func (w *walker) follow(at, base int64) (run, error) {
-	p := &walker{file: w.file, size: w.size, bound: w.bound, rules: w.rules, block: w.block, at: at, next: base, epoch: w.epoch, strict: true}
+	p := &walker{file: w.file, size: w.size, bound: w.bound, rules: w.rules, block: w.block, at: at, next: base, epoch: w.epoch, strict: true, proved: w.proved}
 	for p.at-at < runSure {
 		b, err := p.checked()
 		if _, bad := err.(flaw); bad || err == io.EOF {
@@ -89,7 +89,7 @@ func (w *walker) plausible(b record.Batch, room, most int64) bool {
 	return b.Magic() == 2 && b.BaseOffset() >= w.next && b.BaseOffset() <= most &&
 		b.Size() >= record.HeaderSize && int64(b.Size()) <= room &&
 		b.LastOffsetDelta() >= 0 && b.LastOffset() >= b.BaseOffset() && b.LastOffset() < w.bound &&
-		b.LeaderEpoch() >= w.epoch && (b.BaseOffset() >= most || b.LastOffset() < most || w.rules.gaps)
+		(b.LeaderEpoch() >= w.epoch || w.next < w.proved)
 }
 
 // heaviest is the first run of those that agree and have the most bytes together.

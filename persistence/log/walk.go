@@ -38,6 +38,7 @@ type walker struct {
 	at     int64 // position
 	next   int64 // the offset that is due there
 	strict bool  // epochs may not fall: recovery, where an old tail may stand behind what is new
+	proved int64 // but below this offset there is no old tail: an epoch that falls has rotted, or the one before it
 	epoch  int32 // the least epoch that is due there
 	read   int64 // bytes read from the file
 
@@ -67,7 +68,7 @@ func (w *walker) header() (record.Batch, error) {
 		return nil, flaw(fmt.Sprintf("the batch at offset %d is cut short", base))
 	case b.LastOffset() >= w.bound || b.LastOffset() < base:
 		return nil, flaw(fmt.Sprintf("the batch at offset %d reaches %d, beyond %d", base, b.LastOffset(), w.bound))
-	case b.LeaderEpoch() < w.epoch:
+	case b.LeaderEpoch() < w.epoch && w.next >= w.proved:
 		return nil, flaw(fmt.Sprintf("the batch at offset %d has leader epoch %d behind %d", base, b.LeaderEpoch(), w.epoch))
 	}
 	return b, nil
@@ -78,7 +79,7 @@ func (w *walker) step(b record.Batch) {
 	w.at += int64(b.Size())
 	w.next = b.NextOffset()
 	if w.strict {
-		w.epoch = b.LeaderEpoch()
+		w.epoch = max(w.epoch, b.LeaderEpoch())
 	}
 }
 
