@@ -292,7 +292,7 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 	l := r.log
 	for {
 		b, err := w.checked()
-		believed, least := true, w.epoch
+		believed := true
 		if err == nil && w.next < r.point && (b.LeaderEpoch() > max(w.epoch, r.epochs.last()) || b.BaseOffset() > w.next) {
 			b, believed, err = w.doubt(b)
 		}
@@ -316,9 +316,7 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 		}
 		r.take(b, believed)
 		l.index.add(b, w.at, l.shape.rules.interval)
-		if w.step(b); !believed {
-			w.epoch = least
-		}
+		w.pass(b, believed)
 	}
 }
 

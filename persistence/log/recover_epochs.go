@@ -124,7 +124,7 @@ func (r *recovery) gatherFrom(seg *segment, size int64, after int32) error {
 	}
 	for {
 		b, err := w.header()
-		believed, least := true, w.epoch
+		believed := true
 		if err == nil && b.LeaderEpoch() > max(w.epoch, r.epochs.last()) {
 			b, believed, err = w.doubt(b)
 		}
@@ -146,8 +146,6 @@ func (r *recovery) gatherFrom(seg *segment, size int64, after int32) error {
 		if b.LeaderEpoch() == after {
 			return nil
 		}
-		if w.step(b); !believed {
-			w.epoch = least
-		}
+		w.pass(b, believed)
 	}
 }

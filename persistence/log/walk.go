@@ -76,9 +76,14 @@ func (w *walker) header() (record.Batch, error) {
 
 // step goes behind the batch whose header it is given.
 func (w *walker) step(b record.Batch) {
+	w.pass(b, true)
+}
+
+// pass is step for a batch whose epoch may not be believed.
+func (w *walker) pass(b record.Batch, believed bool) {
 	w.at += int64(b.Size())
 	w.next = b.NextOffset()
-	if w.strict {
+	if w.strict && believed {
 		w.epoch = max(w.epoch, b.LeaderEpoch())
 	}
 }
