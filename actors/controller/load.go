@@ -195,7 +195,7 @@ func (l *loaded) fileOf(index int64) string {
 
 // loaded takes the files over. Raft begins once it is certain that the log is on disk.
 func (k *Controller) loaded(c stage.Context, l *loaded) {
-	if noRoom(l.err) {
+	if vfs.NoRoom(l.err) {
 		c.Log().Error("the metadata log cannot be opened until the disk takes something", "err", l.err)
 		c.After(retryAfter, &retryLoad{})
 		return

@@ -101,7 +101,7 @@ func (k *Controller) snapshotIfDue(c stage.Context) {
 func (k *Controller) snapshotTaken(c stage.Context, m *snapshotTaken) {
 	k.growth.taking = false
 	switch {
-	case noRoom(m.err):
+	case vfs.NoRoom(m.err):
 		c.Log().Warn("there is no room for a snapshot of the metadata: the metadata log grows on", "err", m.err)
 	case m.err != nil:
 		c.Fail(fmt.Errorf("controller: write a snapshot: %w", m.err))
@@ -168,7 +168,7 @@ func (k *Controller) install(c stage.Context, s *raftpb.Snapshot) {
 func (k *Controller) installed(c stage.Context, m *installed) {
 	s := &k.store
 	s.installing = false
-	if noRoom(m.err) {
+	if vfs.NoRoom(m.err) {
 		k.retryLater(c, m.err)
 		return
 	}

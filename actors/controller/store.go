@@ -122,7 +122,7 @@ func (k *Controller) pump(c stage.Context) {
 		if errors.Is(err, errCutting) {
 			break
 		}
-		if noRoom(err) {
+		if vfs.NoRoom(err) {
 			k.retryLater(c, err)
 			break
 		}
@@ -135,9 +135,6 @@ func (k *Controller) pump(c stage.Context) {
 	k.settle(c)
 	s.relieve(c)
 }
-
-// noRoom says that the disk is whole but takes nothing now.
-func noRoom(err error) bool { return errors.Is(err, vfs.ErrFull) || errors.Is(err, vfs.ErrReadOnly) }
 
 func (k *Controller) retryLater(c stage.Context, err error) {
 	s := &k.store
@@ -333,7 +330,7 @@ func (k *Controller) stateSaved(c stage.Context, m *stateSaved) {
 	s := &k.store
 	s.saving = false
 	switch {
-	case noRoom(m.err):
+	case vfs.NoRoom(m.err):
 		k.retryLater(c, m.err)
 		return
 	case m.err != nil:

@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -106,15 +105,12 @@ func (p *Partition) repeat(c stage.Context, from stage.Caller, m *message.Append
 // appendFailed tells a disk without room, which is the asker's problem, from one that is broken, which is ours.
 func (p *Partition) appendFailed(c stage.Context, from stage.Caller, err error) {
 	c.Answer(from, p.no(message.KafkaStorageError, err.Error()))
-	if noRoom(err) {
+	if vfs.NoRoom(err) {
 		c.Log().Warn("an append was refused", "topic", p.replica.Office().Name, "err", err)
 		return
 	}
 	p.fail(c, fmt.Errorf("append: %w", err))
 }
-
-// noRoom says that the disk is whole but takes nothing now.
-func noRoom(err error) bool { return errors.Is(err, vfs.ErrFull) || errors.Is(err, vfs.ErrReadOnly) }
 
 // refusal is the answer to an append that may not be tried; nil if it may.
 func (p *Partition) refusal(m *message.Append, b record.Batch, now time.Time) *message.Appended {

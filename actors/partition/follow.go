@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 const (
@@ -128,7 +129,7 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 			return err
 		}
 		now := c.Now()
-		if err := p.log.Append(b, now); noRoom(err) {
+		if err := p.log.Append(b, now); vfs.NoRoom(err) {
 			return err
 		} else if err != nil {
 			p.fail(c, fmt.Errorf("append: %w", err))

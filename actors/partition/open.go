@@ -129,7 +129,7 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	case p.phase == leaving:
 		p.depart(c)
 		return
-	case noRoom(f.err):
+	case vfs.NoRoom(f.err):
 		p.awaitRoom(c, f.err)
 		return
 	case f.err != nil:

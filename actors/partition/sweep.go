@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 // worthOpening says that a request needs the log: a sweep does only where something on disk can expire.
@@ -52,7 +53,7 @@ func (p *Partition) sweep(c stage.Context) (done bool) {
 	}
 	segments, err := p.log.DeleteOld(old, c.Now())
 	switch {
-	case err != nil && noRoom(err):
+	case err != nil && vfs.NoRoom(err):
 		c.Log().Warn("old segments could not be deleted", "topic", p.replica.Office().Name, "err", err)
 	case err != nil:
 		p.fail(c, fmt.Errorf("delete old segments: %w", err))

@@ -19,6 +19,9 @@ var (
 	ErrReadOnly = errors.New("the data directory's disk is read-only")
 )
 
+// NoRoom says that the disk is whole but takes nothing now.
+func NoRoom(err error) bool { return errors.Is(err, ErrFull) || errors.Is(err, ErrReadOnly) }
+
 // FS is a tree of files below one root. Paths are relative to the root, slash-separated and clean; "." is the root.
 // An FS may be used from several goroutines. Errors wrap *fs.PathError; a missing file is fs.ErrNotExist.
 type FS interface {
