@@ -425,6 +425,27 @@ func TestAnEmptyFollowerBeginsWhereTheLeaderDoes(t *testing.T) {
 	}
 }
 
+// What retention has taken from the leader alone is not acknowledged as deleted before the follower has let go of it, too.
+func TestADeletionBelowTheLeadersStartWaitsForTheFollower(t *testing.T) {
+	w := newCluster(t, 3, 2)
+	defer w.close()
+	w.say(30)
+	w.world.RunFor(time.Second)
+	w.isolate(w.nodes[1])
+	office := w.word()
+	office.Config.RetentionBytes, office.Config.CleanupDelete = 100, true
+	w.nodes[0].stage.Send(message.PartitionAt(1, here), office)
+	w.nodes[0].stage.Send(message.PartitionAt(1, here), &message.Sweep{})
+	w.world.RunFor(10 * time.Millisecond)
+	var told *message.RecordsDeleted
+	w.nodes[0].stage.Ask(message.PartitionAt(1, here), &message.DeleteRecords{Offset: 10}, time.Minute, func(a any) { told, _ = a.(*message.RecordsDeleted) })
+	w.world.RunFor(10 * time.Millisecond)
+	_, one := w.read(w.nodes[0])
+	if one.LogStart < 10 || told != nil {
+		t.Fatalf("the leader's log starts at %d, and the follower is cut off: %+v", one.LogStart, told)
+	}
+}
+
 // An idle partition lets go of its log on both sides while the pull stays parked, and is there when there is something to copy.
 func TestIdleReplicasRest(t *testing.T) {
 	w := newCluster(t, 4, 2)

@@ -124,18 +124,16 @@ func (p *Partition) deleteRecords(c stage.Context, from stage.Caller, m *message
 	if planted.Is(planted.DeletionOneMore) {
 		target++
 	}
-	coming := p.log.Start()
+	earlier := int64(-1)
 	if n := len(p.deletions); n > 0 {
-		coming = max(coming, p.deletions[n-1].target)
+		earlier = p.deletions[n-1].target
 	}
-	if target > coming {
+	if target > max(earlier, p.log.Start()) {
 		p.saveProducers(c)
 		p.sendCommit(c, &message.Commit{Base: target, StartAt: true, Files: p.log.Dirty()})
-	} else if len(p.deletions) == 0 {
-		c.Answer(from, &message.RecordsDeleted{LowWatermark: p.log.Start()})
-		return
 	}
-	p.deletions = append(p.deletions, deletion{p.commits, max(target, coming), from})
+	p.deletions = append(p.deletions, deletion{p.commits, max(target, earlier), from})
+	p.answerDeletions(c, p.answered, message.OK) // what retention has taken here followers may still have
 }
 
 // answerDeletions carries out and answers those that wait for no more than so many commits, and that followers have carried out, too:
@@ -158,9 +156,11 @@ func (p *Partition) answerDeletions(c stage.Context, commits uint64, code messag
 		if n == 0 {
 			return
 		}
-		low = max(p.deletions[n-1].target, p.log.Start())
-		p.log.SetStart(low)
-		p.publish(c) // before the answers: who was told finds it so
+		if target := p.deletions[n-1].target; target > p.log.Start() {
+			p.log.SetStart(target)
+			p.publish(c) // before the answers: who was told finds it so
+		}
+		low = min(p.log.Start(), p.replica.LowWatermark())
 	}
 	if !p.replica.Leads() && code == message.OK { // who leads now may not have heard of it
 		code, low = message.NotLeaderOrFollower, -1

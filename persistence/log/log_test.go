@@ -370,6 +370,16 @@ func TestRetentionByBytesAndStart(t *testing.T) {
 	}
 }
 
+// What is not committed may be cut, and is no reason to delete what is.
+func TestRetentionCountsOnlyWhatIsCommitted(t *testing.T) {
+	l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: small(1000)})
+	mustAppend(t, l, 30, 1)
+	third := l.shape.segments[2].base
+	if n, err := l.DeleteOld(Retention{Age: -1, Bytes: 2000, Below: third}, epoch0); n != 0 || err != nil {
+		t.Fatalf("%d segments, %v: %d bytes are left, of which those below %d are committed", n, err, l.Bytes(), third)
+	}
+}
+
 // What was handed out as dirty can be synced whatever became of the log.
 func TestSyncersOutliveTheLog(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})

@@ -11,7 +11,7 @@ import (
 // Retention says what DeleteOld may take.
 type Retention struct {
 	Age   time.Duration // by the segment's largest timestamp; negative: for ever
-	Bytes int64         // negative: any size
+	Bytes int64         // that must stay of what is below Below; negative: any size
 	Below int64         // never a segment with records at or above this offset (the high watermark)
 }
 
@@ -67,7 +67,7 @@ func (l *Log) HasOld(r Retention, now time.Time) (bool, error) {
 
 // old is how many segments, from the first on, may go.
 func (l *Log) old(r Retention, now time.Time) (int, error) {
-	bytes := l.Bytes()
+	bytes := l.bytesBelow(r.Below)
 	for i := range l.shape.segments {
 		p, err := l.part(i)
 		if err != nil {
@@ -88,6 +88,20 @@ func (l *Log) old(r Retention, now time.Time) (int, error) {
 		}
 	}
 	return len(l.shape.segments), nil
+}
+
+// bytesBelow is how much those segments hold that end at or below an offset: what is behind it may yet be cut, and is no reason to
+// let go of what comes before.
+func (l *Log) bytesBelow(offset int64) int64 {
+	bytes, end, size := l.Bytes(), l.next, l.size
+	for i := len(l.shape.segments) - 1; i >= 0 && end > offset; i-- {
+		bytes -= size
+		end = l.shape.segments[i].base
+		if i > 0 {
+			size = l.shape.segments[i-1].size
+		}
+	}
+	return bytes
 }
 
 // aged says whether a segment is too old.
