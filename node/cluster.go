@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
@@ -16,12 +17,13 @@ const votersMax = 5
 
 // Cluster is how a node meets the others. The zero value is a node that is alone.
 type Cluster struct {
-	Listen    string   // "host:port" for other nodes; port 0 is a free one; empty: there are none
-	Advertise string   // "host:port" that others are told; empty: Listen
-	Join      []string // "host:port" of nodes that may be there
-	Secret    string   // what members prove to each other; empty: not given here
-	Expect    int      // so many new nodes found the cluster; 0: not said
-	Voters    []Voter  // these nodes found the cluster, by ascending number; nil: not said
+	Listen    string      // "host:port" for other nodes; port 0 is a free one; empty: there are none
+	Advertise string      // "host:port" that others are told; empty: Listen
+	Join      []string    // "host:port" of nodes that may be there
+	Secret    string      // what members prove to each other; empty: not given here
+	Expect    int         // so many new nodes found the cluster; 0: not said
+	Voters    []Voter     // these nodes found the cluster, by ascending number; nil: not said
+	TLS       *tls.Config // how nodes prove themselves to each other beside the secret; nil: plain TCP
 }
 
 // Voter is a node that founds the cluster.
@@ -45,12 +47,15 @@ func (c *Config) takeCluster(l setting.Layers) (err error) {
 	if m.Voters, err = voters(l.Strings("controller.quorum.voters")); err != nil {
 		return err
 	}
+	if m.TLS, err = clusterTLS(l); err != nil {
+		return err
+	}
 	return m.check()
 }
 
 // refuseDeaf refuses what means nothing to a node that listens to no other.
 func (c *Config) refuseDeaf(l setting.Layers) error {
-	for _, name := range []string{"cluster.advertise", "cluster.join", "bootstrap.expect"} {
+	for _, name := range []string{"cluster.advertise", "cluster.join", "bootstrap.expect", tlsCertificate, tlsKey, tlsAuthority} {
 		if v, given := c.Values.Get(name); given && v != "" && v != "0" {
 			return fmt.Errorf("%s=%s: say where this node listens for others too, as in --cluster 127.0.0.1:6222", name, v)
 		}

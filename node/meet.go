@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ const (
 type gate struct {
 	log    *slog.Logger
 	door   net.Listener
+	tls    *tls.Config // nil: plain TCP; else as the mesh's, whose place this is
 	secret string
 	keep   func(*promise) error // writes a promise down
 
@@ -125,9 +127,9 @@ func (g *gate) askAll() error {
 }
 
 func (g *gate) ask(address string) error {
-	conn, err := net.DialTimeout("tcp", address, wordPatience)
-	if err != nil {
-		return nil // not there yet
+	conn, err := dial(address, g.tls)
+	if err != nil || conn == nil {
+		return err
 	}
 	defer conn.Close()
 	answer, one, err := g.converse(conn)
@@ -142,6 +144,29 @@ func (g *gate) ask(address string) error {
 		return g.meeting.ran(address, one)
 	}
 	return g.hear(answer)
+}
+
+// dial connects to where a node may be; nil: there is none yet. Routes speak TLS from the first byte, and so does the meeting.
+func dial(address string, secure *tls.Config) (net.Conn, error) {
+	conn, err := net.DialTimeout("tcp", address, wordPatience)
+	if err != nil {
+		return nil, nil
+	}
+	if secure == nil {
+		return conn, nil
+	}
+	secure = secure.Clone()
+	secure.ServerName, _, _ = net.SplitHostPort(address)
+	over := tls.Client(conn, secure)
+	err = errors.Join(conn.SetDeadline(time.Now().Add(wordPatience)), over.Handshake())
+	if err == nil {
+		return over, nil
+	}
+	conn.Close()
+	if errors.Is(err, io.EOF) || isNet(err) {
+		return nil, nil // it went away, or refuses this node, which it says in its own log
+	}
+	return nil, fmt.Errorf("%s: %w: give all nodes certificates of the same authority (%s), or none", address, err, tlsAuthority)
 }
 
 func isNet(err error) bool {
@@ -182,10 +207,10 @@ func (g *gate) converse(conn net.Conn) (*hello, *member, error) {
 }
 
 // probe says which cluster's member listens at an address; nil: none, or none of a cluster that runs.
-func probe(address string) (*member, error) {
-	conn, err := net.DialTimeout("tcp", address, wordPatience)
-	if err != nil {
-		return nil, nil // it may come later
+func probe(address string, secure *tls.Config) (*member, error) {
+	conn, err := dial(address, secure)
+	if err != nil || conn == nil {
+		return nil, err
 	}
 	defer conn.Close()
 	in, err := readerOf(conn)

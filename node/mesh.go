@@ -13,7 +13,8 @@ func (n *Node) openMesh(s *settled) error {
 	if s.listen == "" {
 		return nil
 	}
-	o := mesh.Options{Node: n.config.ID, Cluster: s.Cluster, Listen: s.listen, Advertise: n.config.Cluster.Advertise, Join: s.join, Secret: s.secret, Log: n.log}
+	o := mesh.Options{Node: n.config.ID, Cluster: s.Cluster, Listen: s.listen, Advertise: n.config.Cluster.Advertise, Join: s.join, Secret: s.secret,
+		TLS: n.config.Cluster.TLS, Log: n.log}
 	_, _ = rand.Read(o.Incarnation[:]) // it never fails (crypto/rand)
 	o.Receive = func(l stage.Letter) {
 		<-n.housed

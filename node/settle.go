@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -41,7 +42,7 @@ func (n *Node) settle(files vfs.FS, f Format) (*settled, error) {
 			err = n.meet(s, files, secret)
 		}
 	} else {
-		err = refuseStrangeMembers(s)
+		err = refuseStrangeMembers(s, n.config.Cluster.TLS)
 	}
 	if s.secret = secret; secret == "" {
 		s.secret = derived(s.Cluster)
@@ -71,11 +72,11 @@ func (n *Node) refuseUnnamed(files vfs.FS, f Format) error {
 }
 
 // refuseStrangeMembers asks those that the node is to join for their cluster: who is of another would never be heard.
-func refuseStrangeMembers(s *settled) error {
+func refuseStrangeMembers(s *settled, secure *tls.Config) error {
 	found := make(chan error, len(s.join))
 	for _, address := range s.join {
 		go func() {
-			one, err := probe(address)
+			one, err := probe(address, secure)
 			if err == nil && one != nil && one.cluster != s.Cluster {
 				err = stranger(address, one.cluster, s.Cluster)
 			} else if err == nil && one != nil && one.node == s.Node {
@@ -99,6 +100,9 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 		return fmt.Errorf("cluster.listen=%s: %w: write HOST:PORT with an address of this machine that is free", m.Listen, err)
 	}
 	s.listen = door.Addr().String()
+	if m.TLS != nil {
+		door = tls.NewListener(door, m.TLS)
+	}
 	address := m.Advertise
 	if address == "" {
 		address = s.listen
@@ -113,7 +117,7 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 	if s.Promised {
 		self.Promise = &promise{s.Cluster, s.Founders}
 	}
-	g := &gate{log: n.log, door: door, secret: secret, meeting: newMeeting(self, newClusterID()), known: without(s.join, address)}
+	g := &gate{log: n.log, door: door, tls: m.TLS, secret: secret, meeting: newMeeting(self, newClusterID()), known: without(s.join, address)}
 	g.keep = func(p *promise) error {
 		s.Cluster, s.Founders, s.Promised = p.Cluster, p.Voters, true
 		return s.write(files)

@@ -188,6 +188,9 @@ func (n *Node) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(n.counters, http.Logs{Node: n.config.ID, Views: n.stage}, disks{n.config.ID, n.stage},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if n.mesh != nil {
+		r.MustRegister(ways{n.mesh})
+	}
 	return r
 }
 

@@ -19,7 +19,7 @@ type lane struct {
 
 // openLane connects.
 func (m *Mesh) openLane(on message.Lane) (*lane, error) {
-	conn, err := connect(m.server, &m.o, on)
+	conn, err := connect(m.server, on)
 	if err != nil {
 		return nil, err
 	}

@@ -158,6 +158,19 @@ func TestBigLettersCrossWhole(t *testing.T) {
 	}
 }
 
+func TestASoundMeshComplainsOfNothing(t *testing.T) {
+	var log syncBuilder
+	oa := options("quiet", 1)
+	oa.Log = slog.New(slog.NewTextHandler(&log, nil))
+	a := open(t, oa)
+	ob := options("quiet", 2, a.Addr())
+	ob.Log = oa.Log
+	linked(t, a, open(t, ob))
+	if strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "level=ERROR") {
+		t.Error(log.String())
+	}
+}
+
 func TestThreeFindEachOtherThroughOne(t *testing.T) {
 	a := open(t, options("three", 1))
 	b, c := open(t, options("three", 2, a.Addr())), open(t, options("three", 3, a.Addr()))

@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,24 +17,6 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/transport/mesh/link"
 )
-
-func TestHelloTellsTheClusterAndRefusesAnother(t *testing.T) {
-	a := open(t, options("first", 1))
-	for _, mine := range []string{"", "first"} {
-		if got, err := Hello(t.Context(), []string{a.Addr()}, mine, nil); got != "first" || err != nil {
-			t.Errorf("with %q it says %q, %v", mine, got, err)
-		}
-	}
-	_, err := Hello(t.Context(), []string{a.Addr()}, "second", nil)
-	if err == nil || !strings.Contains(err.Error(), "is of cluster first and this one's data is of cluster second") {
-		t.Errorf("another cluster is refused with %v", err)
-	}
-	brief, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := Hello(brief, []string{"127.0.0.1:1"}, "", nil); err == nil || !strings.Contains(err.Error(), "no node answers") {
-		t.Errorf("nobody is there, and it says %v", err)
-	}
-}
 
 func TestFramesThatAreNotOursAreCountedAndDropped(t *testing.T) {
 	a, b := pair(t)
@@ -100,15 +81,6 @@ func FuzzLetter(f *testing.F) {
 	})
 }
 
-func FuzzGreeting(f *testing.F) {
-	f.Add([]byte(`INFO {"cluster":"c","server_name":"troupe-1-x"}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		if cluster, err := readGreeting("x", line); err == nil && !clusterID.MatchString(cluster) {
-			t.Fatalf("%q", cluster)
-		}
-	})
-}
-
 func TestOpenRefusesWithASentence(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -146,9 +118,6 @@ func TestWithTLSBothEndsProveThemselves(t *testing.T) {
 	b := open(t, ob)
 	plain := open(t, options("tls", 3, a.Addr()))
 	linked(t, a, b)
-	if got, err := Hello(t.Context(), []string{a.Addr()}, "", config); got != "tls" || err != nil {
-		t.Errorf("hello: %q, %v", got, err)
-	}
 	if got := plain.Peers(); len(got) != 0 {
 		t.Errorf("a node without TLS is linked to %v", got)
 	}

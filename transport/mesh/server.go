@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,18 +62,34 @@ func newServer(o *Options) (*server.Server, error) {
 		},
 	}
 	for _, name := range laneNames {
-		account := server.NewAccount(name)
-		opts.Accounts = append(opts.Accounts, account)
-		opts.Users = append(opts.Users, &server.User{Username: name, Password: o.Secret, Account: account})
+		opts.Accounts = append(opts.Accounts, server.NewAccount(name))
 	}
 	return start(opts, o)
 }
 
+// doorman lets the lanes' connections in, each to its account. Nobody else can come: they are pipes of this process, and there is no
+// client listener. A password would only have NATS warn, at every start, that it is kept as it is.
+type doorman struct{ server *server.Server }
+
+// Check is part of server.Authentication.
+func (d *doorman) Check(c server.ClientAuthentication) bool {
+	lane := c.GetOpts().Username
+	account, err := d.server.LookupAccount(lane)
+	if err != nil || c.Kind() != server.CLIENT || !slices.Contains(laneNames[:], lane) {
+		return false
+	}
+	c.RegisterUser(&server.User{Username: lane, Account: account})
+	return true
+}
+
 func start(opts *server.Options, o *Options) (*server.Server, error) {
+	d := &doorman{}
+	opts.CustomClientAuthentication = d
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("mesh: %w", err)
 	}
+	d.server = s
 	s.SetLoggerV2(&natsLog{log: o.Log}, false, false, false)
 	s.Start()
 	for end := time.Now().Add(startPatience); s.ClusterAddr() == nil; time.Sleep(time.Millisecond) {
@@ -95,10 +112,9 @@ func probe(address string) error {
 }
 
 // connect opens a lane's connection into the server.
-func connect(s *server.Server, o *Options, lane message.Lane) (*nats.Conn, error) {
+func connect(s *server.Server, lane message.Lane) (*nats.Conn, error) {
 	name := laneNames[lane]
-	return nats.Connect("", nats.InProcessServer(s), nats.Name(name), nats.UserInfo(name, o.Secret), nats.NoReconnect(),
-		nats.Timeout(startPatience))
+	return nats.Connect("", nats.InProcessServer(s), nats.Name(name), nats.UserInfo(name, ""), nats.NoReconnect(), nats.Timeout(startPatience))
 }
 
 // serverName tells one life of a node from every other: NATS refuses two servers of one name.
