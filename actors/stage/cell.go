@@ -53,6 +53,7 @@ type cell struct {
 	on    *worker     // that runs it, on the real stage
 	clock *time.Timer // its alarm, on the real stage
 	busy  int64       // until when it waits for the disk, on a simulated stage
+	alarm uint64      // the event that is its alarm, on a simulated stage: those before it are passed over
 }
 
 // wait is something that is to come.
@@ -156,7 +157,7 @@ func (c *cell) handle(e *envelope) {
 	case kindAlarm:
 		c.ring()
 	case kindDue:
-		c.due(e)
+		c.due(e.number)
 	case kindWatch:
 		c.watched(e)
 	case kindForeign:
@@ -232,7 +233,8 @@ func (c *cell) arm(at int64) {
 	}
 }
 
-// ring ends the waits whose time has come, the earliest first, and sets the alarm for the next.
+// ring ends the waits whose time has come, the earliest first, and sets the alarm for the next. Several are messages of their
+// own, and so is one that finds others waiting: its answer may be among them.
 func (c *cell) ring() {
 	c.armed = 0
 	now, next := c.house.driver.ticks(), int64(0)
@@ -240,7 +242,8 @@ func (c *cell) ring() {
 		at int64
 		id uint64
 	}
-	var ends []end
+	var room [4]end
+	ends := room[:0]
 	c.waits.each(func(id uint64, w *wait) {
 		switch {
 		case w.at == 0:
@@ -251,18 +254,22 @@ func (c *cell) ring() {
 			next = w.at
 		}
 	})
+	if next != 0 {
+		c.arm(next)
+	}
+	if len(ends) == 1 && c.mailbox.peek() == nil {
+		c.due(ends[0].id)
+		return
+	}
 	slices.SortStableFunc(ends, func(a, b end) int { return int(a.at - b.at) })
 	for _, e := range ends {
 		c.post(&envelope{kind: kindDue, number: e.id}, c)
 	}
-	if next != 0 {
-		c.arm(next)
-	}
 }
 
 // due delivers the end of a wait, unless an answer or Timer.Stop came first.
-func (c *cell) due(e *envelope) {
-	w, awaited := c.waits.remove(e.number)
+func (c *cell) due(id uint64) {
+	w, awaited := c.waits.remove(id)
 	if !awaited {
 		return
 	}
@@ -270,7 +277,7 @@ func (c *cell) due(e *envelope) {
 		c.deliver(&envelope{msg: w.msg, from: &c.self}, 0)
 		return
 	}
-	c.deliver(&envelope{msg: &TimedOut{To: w.to}}, RequestID(e.number))
+	c.deliver(&envelope{msg: &TimedOut{To: w.to}}, RequestID(id))
 }
 
 func (c *cell) watched(e *envelope) {

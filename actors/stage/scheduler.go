@@ -103,19 +103,26 @@ func (s *Scheduler) Step() bool {
 }
 
 // RunFor steps until d has passed, or nothing is left.
-func (s *Scheduler) RunFor(d time.Duration) { s.runUntil(s.now + int64(d)) }
+func (s *Scheduler) RunFor(d time.Duration) { s.RunUntil(s.Now().Add(d)) }
 
 // RunUntil steps until the world's time is t, or later by the last step's cost.
-func (s *Scheduler) RunUntil(t time.Time) { s.runUntil(int64(t.Sub(s.start)) + 1) }
-
-func (s *Scheduler) runUntil(tick int64) {
-	for s.now < tick {
-		if len(s.ready) == 0 && (len(s.events) == 0 || s.events[0].at > tick) {
-			s.now = tick
-			return
-		}
-		s.Step()
+func (s *Scheduler) RunUntil(t time.Time) {
+	for end := t.Sub(s.start); s.StepBefore(end); {
 	}
+}
+
+// StepBefore does one thing as Step does, unless it would happen when the world has been going for longer than end: then time goes
+// on to end. False if it has come to that.
+func (s *Scheduler) StepBefore(end time.Duration) bool {
+	tick := int64(end) + 1
+	if s.now >= tick {
+		return false
+	}
+	if len(s.ready) == 0 && (len(s.events) == 0 || s.events[0].at > tick) {
+		s.now = tick
+		return false
+	}
+	return s.Step()
 }
 
 // happen lets the earliest event happen. An alarm that was moved is passed over.
@@ -123,7 +130,7 @@ func (s *Scheduler) happen() {
 	e := s.events.pop()
 	s.now = max(s.now, e.at)
 	if e.cell != nil {
-		if !e.cell.ended && !e.cell.house.dead && e.cell.armed == e.at {
+		if !e.cell.ended && !e.cell.house.dead && e.cell.alarm == e.seq {
 			e.cell.post(&envelope{kind: kindAlarm}, nil)
 		}
 		return

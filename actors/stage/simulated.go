@@ -122,7 +122,10 @@ func (d *puppeteer) ready(c, _ *cell) {
 	}
 }
 
-func (d *puppeteer) alarm(c *cell, at int64) { d.at(at, event{cell: c}) }
+func (d *puppeteer) alarm(c *cell, at int64) {
+	d.at(at, event{cell: c})
+	c.alarm = d.seq
+}
 
 func (d *puppeteer) later(c *cell, delay time.Duration) {
 	d.After(delay, func() { d.rejoin(c) })
