@@ -131,8 +131,9 @@ func (c *Conn) done(frame []byte, reusable bool) {
 			frame[i] = 0xdb
 		}
 	}
-	c.flying--
-	c.net.time.After(0, c.admit)
+	if c.flying--; len(c.waiting) > 0 {
+		c.net.time.After(0, c.admit)
+	}
 }
 
 // end is the end of the connection at the node.

@@ -27,13 +27,28 @@ type way struct {
 // lane is one of a way's lanes.
 type lane struct {
 	clogged bool
-	queue   []parcel // waits for credits
-	queued  int      // bytes of it
-	flying  int      // bytes for which credits are out
-	owed    int      // bytes whose credits cannot come back
-	held    []parcel // at the end of the way, and cannot go on
+	queue   fifo[parcel] // waits for credits
+	queued  int          // bytes of it
+	flying  int          // bytes for which credits are out
+	air     fifo[flight] // under way, in order
+	credits fifo[credit] // under way back, in order
+	waking  bool         // credits are looked for when the first of them comes
+	held    []parcel     // at the end of the way, and cannot go on
 	free    time.Duration
 	last    time.Duration // when the last parcel arrives: they do not overtake
+	repaid  time.Duration // when the last credit comes back, likewise
+}
+
+// flight is a parcel under way.
+type flight struct {
+	at time.Duration // when it arrives
+	parcel
+}
+
+// credit is for bytes that were taken out of the lane at its end.
+type credit struct {
+	at    time.Duration // when it comes back
+	bytes int
 }
 
 // parcel is a letter whose word is bytes.
@@ -90,26 +105,56 @@ func (w *way) send(l stage.Letter) {
 	}
 	p := pack(l)
 	lane := &w.lanes[p.lane]
-	lane.queue = append(lane.queue, p)
-	if lane.queued += p.size(); lane.queued > w.link.mesh.opts.Queue && len(lane.queue) > 1 {
+	lane.queue.push(p)
+	if lane.queued += p.size(); lane.queued > w.link.mesh.opts.Queue && lane.queue.len() > 1 {
 		w.link.reset(fmt.Sprintf("%d bytes wait for node %d to take them", lane.queued, w.target))
 		return
 	}
 	w.launch(lane)
 }
 
-// launch lets go what there are credits for.
+// launch lets go what there are credits for. Credits that come back are not looked at before somebody waits for them.
 func (w *way) launch(lane *lane) {
-	for len(lane.queue) > 0 && (lane.flying == 0 || lane.flying+lane.queue[0].size() <= w.link.mesh.opts.Credits) {
-		p := lane.queue[0]
-		lane.queue = lane.queue[1:]
+	if lane.queue.len() == 0 {
+		return
+	}
+	w.repay(lane)
+	for lane.queue.len() > 0 && (lane.flying == 0 || lane.flying+lane.queue.first().size() <= w.link.mesh.opts.Credits) {
+		p := lane.queue.pop()
 		lane.queued -= p.size()
 		lane.flying += p.size()
 		w.fly(lane, p)
 	}
+	w.wake(lane)
 }
 
-// fly takes a parcel to the other end.
+// repay counts the credits that have come back. They come by the other way, which may be stuck.
+func (w *way) repay(lane *lane) {
+	now := w.link.mesh.time.Elapsed()
+	if w.link.from(w.target).stuck() {
+		return
+	}
+	for lane.credits.len() > 0 && lane.credits.first().at <= now {
+		lane.flying -= lane.credits.pop().bytes
+	}
+}
+
+// wake launches again when the next credit comes back, if something waits for it.
+func (w *way) wake(lane *lane) {
+	now, session := w.link.mesh.time.Elapsed(), w.link.session
+	if lane.waking || lane.queue.len() == 0 || lane.credits.len() == 0 || lane.credits.first().at <= now {
+		return
+	}
+	lane.waking = true
+	w.link.mesh.time.After(lane.credits.first().at-now, func() {
+		if w.link.session == session {
+			lane.waking = false
+			w.launch(lane)
+		}
+	})
+}
+
+// fly takes a parcel to the other end. Those that arrive at the same moment come in one frame.
 func (w *way) fly(lane *lane, p parcel) {
 	now, session := w.link.mesh.time.Elapsed(), w.link.session
 	bandwidth := w.bandwidth
@@ -118,11 +163,23 @@ func (w *way) fly(lane *lane, p parcel) {
 	}
 	lane.free = max(lane.free, now) + time.Duration(int64(p.size())*int64(time.Second)/bandwidth)
 	lane.last = max(lane.last, lane.free+w.link.delay()+w.delay)
+	together := lane.air.len() > 0 && lane.air.last().at == lane.last
+	if lane.air.push(flight{lane.last, p}); together {
+		return
+	}
 	w.link.mesh.time.After(lane.last-now, func() {
 		if w.link.session == session {
-			w.arrive(lane, p)
+			w.land(lane)
 		}
 	})
+}
+
+// land lets the parcels arrive whose time has come.
+func (w *way) land(lane *lane) {
+	now, session := w.link.mesh.time.Elapsed(), w.link.session
+	for w.link.session == session && lane.air.len() > 0 && lane.air.first().at <= now {
+		w.arrive(lane, lane.air.pop().parcel)
+	}
 }
 
 // arrive is a parcel at the end of its way.
@@ -137,25 +194,12 @@ func (w *way) arrive(lane *lane, p parcel) {
 
 // deliver hands a parcel over, and sends its credits back.
 func (w *way) deliver(lane *lane, p parcel) {
+	now, size := w.link.mesh.time.Elapsed(), p.size()
 	w.link.mesh.time.Note(xxhash.Sum64(p.bytes))
-	session := w.link.session
+	lane.repaid = max(lane.repaid, now+w.link.delay())
+	lane.credits.push(credit{lane.repaid, size})
+	w.wake(lane)
 	w.link.mesh.ports[w.target].end.Receive(p.open())
-	w.link.mesh.time.After(w.link.delay(), func() {
-		if w.link.session == session {
-			lane.owed += p.size()
-			w.repay(lane)
-		}
-	})
-}
-
-// repay gives credits back, which come by the other way.
-func (w *way) repay(lane *lane) {
-	if w.link.from(w.target).stuck() {
-		return
-	}
-	lane.flying -= lane.owed
-	lane.owed = 0
-	w.launch(lane)
 }
 
 // flow lets through what was held.
@@ -175,7 +219,7 @@ func (w *way) flow() {
 				w.deliver(lane, p)
 			}
 		}
-		w.repay(lane)
+		w.launch(lane)
 	}
 }
 

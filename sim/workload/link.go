@@ -26,6 +26,7 @@ type link struct {
 	generation  int // of connections
 	correlation int32
 	flying      []*call
+	looking     time.Duration // when it looks next for calls whose time is over; 0: it does not
 	stopped     bool
 }
 
@@ -33,6 +34,7 @@ type link struct {
 type call struct {
 	number int32
 	req    kmsg.Request
+	until  time.Duration
 	then   func(kmsg.Response, error)
 }
 
@@ -55,7 +57,7 @@ func (l *link) call(req kmsg.Request, patience time.Duration, then func(kmsg.Res
 		return
 	}
 	l.correlation++
-	c := &call{l.correlation, req, then}
+	c := &call{l.correlation, req, l.world.Now() + patience, then}
 	if l.conn == nil {
 		l.generation++
 		l.conn = l.world.Dial(l.name, l.target(), &ear{l, l.generation})
@@ -64,7 +66,7 @@ func (l *link) call(req kmsg.Request, patience time.Duration, then func(kmsg.Res
 	binary.BigEndian.PutUint32(frame[4:], uint32(c.number))
 	if then != nil {
 		l.flying = append(l.flying, c)
-		l.watch(c, patience)
+		l.watch(c.until)
 	}
 	l.conn.Send(frame)
 }
@@ -82,21 +84,36 @@ func (l *link) target() message.NodeID {
 
 var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID("sim"))
 
-// watch gives a request up when its time is over.
-func (l *link) watch(c *call, patience time.Duration) {
-	generation := l.generation
-	l.world.After(patience, func() {
-		if l.generation != generation || l.stopped {
-			return
-		}
-		for _, f := range l.flying {
-			if f == c {
-				l.world.Note("%s gives up on %s", l.name, kmsg.NameForKey(c.req.Key()))
-				l.hangUp(errLate)
-				return
-			}
+// watch looks at that time for requests whose time is over.
+func (l *link) watch(at time.Duration) {
+	if l.looking != 0 && l.looking <= at {
+		return
+	}
+	l.looking = at
+	l.world.After(at-l.world.Now(), func() {
+		if l.looking == at && !l.stopped {
+			l.looking = 0
+			l.look()
 		}
 	})
+}
+
+// look gives up on a request whose time is over.
+func (l *link) look() {
+	next := time.Duration(0)
+	for _, c := range l.flying {
+		if c.until <= l.world.Now() {
+			l.world.Note("%s gives up on %s", l.name, kmsg.NameForKey(c.req.Key()))
+			l.hangUp(errLate)
+			return
+		}
+		if next == 0 || c.until < next {
+			next = c.until
+		}
+	}
+	if next != 0 {
+		l.watch(next)
+	}
 }
 
 // hangUp ends the connections and fails what is in flight.

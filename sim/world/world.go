@@ -125,14 +125,12 @@ func (w *World) RunFor(d time.Duration, stepsMax uint64) bool {
 	return w.RunUntil(func() bool { return false }, d, stepsMax) || w.Time.Steps() < stepsMax
 }
 
-// RunUntil lets the world go on until done says so; false if that has not come about when d has passed, the world has made
-// stepsMax steps since it began, or nothing is left to happen.
+// RunUntil lets the world go on until done says so; false if that has not come about when d has passed or the world has made
+// stepsMax steps since it began.
 func (w *World) RunUntil(done func() bool, d time.Duration, stepsMax uint64) bool {
 	end := w.Now() + d
-	stop := false
-	w.After(d, func() { stop = true })
 	for !done() {
-		if stop || w.Now() > end || w.Time.Steps() >= stepsMax || !w.Time.Step() {
+		if w.Time.Steps() >= stepsMax || !w.Time.StepBefore(end) {
 			return done()
 		}
 	}
