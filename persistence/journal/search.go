@@ -174,7 +174,7 @@ const windowBytes = 1 << 20
 // bytes are the n bytes at a position, fewer where the file ends. They are valid until the next call.
 func (w *window) bytes(at, n int64) ([]byte, error) {
 	if at < w.at || at+n > w.at+int64(len(w.buf)) {
-		want := max(n, windowBytes)
+		want := max(n, min(windowBytes, w.end-at))
 		if int64(cap(w.buf)) < want {
 			w.buf = make([]byte, want)
 		}
