@@ -1,6 +1,9 @@
 package vfs
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 const pageSize = 4 << 10
 
@@ -54,9 +57,10 @@ func (c *content) write(b []byte, at int64) {
 			c.pages = append(c.pages, page{})
 		}
 		n := min(pageSize-from, len(b))
-		p := &c.pages[i]
-		p.reach(from + n)
-		copy(p.b[from:], b[:n])
+		if p := &c.pages[i]; from < len(p.b) || !zero(b[:n]) {
+			p.reach(from + n)
+			copy(p.b[from:], b[:n])
+		}
 		b, at = b[n:], at+int64(n)
 	}
 }
@@ -102,3 +106,16 @@ func (p *page) reach(n int) {
 }
 
 func place(at int64) (index, offset int) { return int(at / pageSize), int(at % pageSize) }
+
+// zeros are for whoever writes nothing else, as a journal does that makes room. They stay zero.
+var zeros [64 << 10]byte
+
+func zero(b []byte) bool { return len(b) <= len(zeros) && b[0] == 0 && bytes.Equal(b, zeros[:len(b)]) }
+
+// keep is a copy of what a caller wrote. Who changes it makes another.
+func keep(b []byte) []byte {
+	if len(b) > 0 && zero(b) {
+		return zeros[:len(b):len(b)]
+	}
+	return bytes.Clone(b)
+}

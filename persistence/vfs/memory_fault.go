@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"bytes"
 	"path"
 	"syscall"
 )
@@ -72,8 +73,10 @@ func (m *MemoryFS) Rot(path string, offset int64, bit int) error {
 	}
 	n.file.live.flip(offset, bit)
 	n.file.durable.flip(offset, bit)
-	for _, d := range n.file.unsynced {
+	for i := range n.file.unsynced {
+		d := &n.file.unsynced[i]
 		if !d.truncate && offset >= d.at && offset < d.at+int64(len(d.data)) {
+			d.data = bytes.Clone(d.data)
 			d.data[offset-d.at] ^= 1 << (bit & 7)
 		}
 	}

@@ -123,7 +123,7 @@ func (f *memoryFile) ReadAt(b []byte, at int64) (int, error) {
 }
 
 func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
-	return f.do(OpWrite, at, len(b), func(v verdict) (int, error) { return f.write(bytes.Clone(b), at, v) })
+	return f.do(OpWrite, at, len(b), func(v verdict) (int, error) { return f.write(keep(b), at, v) })
 }
 
 func (f *memoryFile) WriteVec(pieces [][]byte, at int64) (int, error) {
@@ -144,6 +144,7 @@ func (f *memoryFile) write(b []byte, at int64, v verdict) (int, error) {
 		return 0, err
 	}
 	if v.flip {
+		b = bytes.Clone(b)
 		b[v.draw%uint64(len(b))] ^= 1 << (v.draw >> 61)
 	}
 	f.grow(max(f.file.live.size, at+int64(len(b))))
