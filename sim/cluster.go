@@ -85,11 +85,16 @@ func (s *Scenario) drawClusterFault(r *rand.Rand, kind FaultKind) Fault {
 	if f.On != nil {
 		f.Who = "" // the moment is one of a node
 	}
+	if r.IntN(3) == 0 {
+		p := gatherings[r.IntN(len(gatherings))]
+		p.Skip, p.Micros = some(r, 0, 0, 1, 3), some(r, 0, 50, 200, 1000, 10_000)
+		f.On, f.Who = &p, OfMoment
+	}
 	f.Node = message.NodeID(1 + r.IntN(s.Nodes))
 	f.ForMillis = some(r, 10, 100, 500, 1500)
 	switch kind {
 	case Sever, OneWay, Unlink:
-		f.Who = ""
+		f.Who, f.On = "", nil
 		f.Peer = 1 + (f.Node+message.NodeID(r.IntN(s.Nodes-1)))%message.NodeID(s.Nodes)
 	case Halves:
 		f.Amount = 1 + r.IntN(1<<s.Nodes-2)

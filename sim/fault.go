@@ -195,6 +195,17 @@ func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 // has changed, records are deleted.
 const news vfs.Op = "news"
 
+// Moments in the life of a cluster.
+const (
+	leads     vfs.Op = "leads"     // a node becomes the leader of a partition
+	changing  vfs.Op = "isr"       // a leader has asked for another in-sync set
+	snapshots vfs.Op = "snapshots" // the quorum's leader sends a snapshot
+	adding    vfs.Op = "adding"    // a reassignment adds a replica
+)
+
+// gatherings are those moments, and the one between a cut and its sync.
+var gatherings = []Probe{{Op: leads}, {Op: leads}, {Op: changing}, {Op: changing}, {Op: snapshots}, {Op: adding}, {Op: vfs.OpTruncate, Path: "topics/"}}
+
 // families are moments at which a broker is in the middle of something, by what it is; each is drawn equally often.
 var families = [][]Probe{
 	{{}}, // what was just acknowledged is what must not be lost

@@ -12,6 +12,8 @@ const (
 	// LeaderOfFirst is who leads the first partition of the first topic, QuorumLeader who leads the metadata quorum.
 	LeaderOfFirst = "leader"
 	QuorumLeader  = "quorum"
+	// OfMoment is whose moment it was that the fault has waited for: who becomes the leader, sends the snapshot, cuts its log.
+	OfMoment = "moment"
 )
 
 // victim is the node that a fault is done to.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -60,17 +61,27 @@ func (n *nemesis) told() {
 	}
 }
 
-// moment fires the faults that have waited for it: on their own node, if it is one's.
+// cue hears of a moment in the life of the cluster, and whose it is: Nobody's is none.
+func (n *nemesis) cue(what vfs.Op, of message.NodeID) {
+	if len(n.armed) > 0 && of > 0 {
+		n.moment(n.trial.hosts[of-1], what, "")
+	}
+}
+
+// moment fires the faults that have waited for it: on their own node, or, where they say so, on whose it is.
 func (n *nemesis) moment(h *host, op vfs.Op, path string) {
 	kept := n.armed[:0]
 	for _, a := range n.armed {
-		if h != nil && h != n.victim(a.Fault) || a.On.Op != op || !strings.Contains(path, a.On.Path) {
+		if a.On.Op != op || !strings.Contains(path, a.On.Path) || h != nil && a.Who != OfMoment && h != n.victim(a.Fault) {
 			kept = append(kept, a)
 			continue
 		}
 		if a.skip--; a.skip >= 0 {
 			kept = append(kept, a)
 			continue
+		}
+		if a.Who == OfMoment && h != nil {
+			a.Who, a.Node = "", h.ID
 		}
 		if a.On.Micros == 0 {
 			n.freeze(a.Fault)

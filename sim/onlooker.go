@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/sim/check"
 )
 
@@ -19,19 +20,27 @@ import (
 type onlooker struct {
 	trial   *trial
 	cluster *check.Cluster
+	auditor *auditor
 	images  map[message.NodeID]*image.Image // as they were seen last
 	quorum  message.NodeID                  // who led the metadata quorum last
 	term    uint64
+	newest  *image.Image                     // that anybody has shown
+	idle    map[message.NodeID]time.Duration // since when a node knows that it is fenced
 }
 
 func newOnlooker(t *trial) *onlooker {
-	return &onlooker{trial: t, cluster: check.NewCluster(t.history), images: map[message.NodeID]*image.Image{}, quorum: 1}
+	c := check.NewCluster(t.history)
+	return &onlooker{trial: t, cluster: c, auditor: newAuditor(t, c), images: map[message.NodeID]*image.Image{}, quorum: 1, newest: image.Empty(),
+		idle: map[message.NodeID]time.Duration{}}
 }
 
 // letter hears of every letter that a node sends.
 func (t *trial) letter(l stage.Letter) {
-	if r, ok := l.Word.(*message.Raft); ok {
-		t.onlooker.raft(l.From.Node, r)
+	switch w := l.Word.(type) {
+	case *message.Raft:
+		t.onlooker.raft(l.From.Node, w)
+	case *message.AlterPartition:
+		t.nemesis.cue(changing, w.Node)
 	}
 }
 
@@ -41,8 +50,12 @@ func (o *onlooker) raft(node message.NodeID, r *message.Raft) {
 	if proto.Unmarshal(r.Message, &m) != nil {
 		return
 	}
+	o.auditor.sent(&m)
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		if m.GetType() == raftpb.MsgSnap {
+			o.trial.nemesis.cue(snapshots, node)
+		}
 		o.cluster.Led(node, m.GetTerm())
 		if m.GetTerm() > o.term {
 			o.trial.Note("node %d leads the metadata quorum in term %d", node, m.GetTerm())
@@ -62,21 +75,82 @@ func (o *onlooker) look() {
 			o.cluster.Image(h.ID, img.Index, xxhash.Sum64(message.EncodeMetadata(img.Records())))
 		}
 		o.images[h.ID] = img
+		if img.Index > o.newest.Index {
+			o.newest = img
+			o.auditor.shown(img)
+		}
+		o.fenced(h, img)
+	}
+}
+
+// fenced notes since when a node's own image says that it is fenced.
+func (o *onlooker) fenced(h *host, img *image.Image) {
+	if me := img.Broker(h.ID); me == nil || !me.Fenced {
+		delete(o.idle, h.ID)
+	} else if _, known := o.idle[h.ID]; !known {
+		o.idle[h.ID] = o.trial.Now()
+	}
+}
+
+// idlePatience is how long a node that knows that it is fenced may take until all its replicas know: their disk may be slow.
+const idlePatience = 3 * time.Second
+
+// shows checks what a replica shows of itself against what is known of the others.
+func (o *onlooker) shows(h *host, of *check.Partition, b message.Bounds) {
+	o.cluster.Replica(h.ID, of.ID(), of, b)
+	if !b.IsLeader {
+		return
+	}
+	if since, fenced := o.idle[h.ID]; fenced && h.Up() && o.trial.Now()-since > idlePatience {
+		o.trial.history.Fail(check.FencedIsIdle, "%s: node %d has known for %v that it is fenced, and leads.", of, h.ID, o.trial.Now()-since)
+	}
+	_, p := o.newest.Partition(of.ID())
+	if p == nil || p.LeaderEpoch != b.LeaderEpoch {
+		return
+	}
+	for _, n := range p.ISR {
+		if end := o.reach(n, of); end >= 0 {
+			o.cluster.Reaches(of, h.ID, n, b.HighWatermark, end)
+		}
+	}
+}
+
+// reach is where a node's log of a partition ends; -1 where that cannot be seen now.
+func (o *onlooker) reach(node message.NodeID, of *check.Partition) int64 {
+	h := o.trial.hosts[node-1]
+	if !h.Up() {
+		return -1
+	}
+	if p, ok := h.Stage.Actor(message.PartitionAt(node, of.ID())).(interface{ Reach() int64 }); ok {
+		return p.Reach()
+	}
+	return -1
+}
+
+// acked asks, when a client hears that a batch is on enough copies, whether it is: what cannot be seen counts as one.
+func (o *onlooker) acked(b *check.Batch, base int64) {
+	of := b.Partition
+	_, p := o.newest.Partition(of.ID())
+	if p == nil || base < 0 || b.Weak || !of.Topic.Fsync || of.Topic.State != check.Exists {
+		return
+	}
+	have := 0
+	for _, n := range p.Replicas {
+		if end := o.reach(n, of); end < 0 || end >= base+int64(b.Count) {
+			have++
+		}
+	}
+	if want := min(of.Topic.MinInSync, len(p.Replicas)); have < want {
+		o.trial.history.Fail(check.AckedByEnough, "%s: %v was acknowledged at offset %d, %d of the replicas %v have it, and %d have to.", of, b, base, have, p.Replicas, want)
 	}
 }
 
 // leader is who leads the first partition of the first topic, as far as the newest image says; 1 if none does.
 func (o *onlooker) leader() message.NodeID {
-	var newest *image.Image
-	for _, h := range o.trial.hosts {
-		if img := h.Image(); img != nil && (newest == nil || img.Index > newest.Index) {
-			newest = img
-		}
-	}
-	if newest == nil || len(o.trial.topics) == 0 {
+	if len(o.trial.topics) == 0 {
 		return 1
 	}
-	if _, p := newest.Partition(o.trial.topics[0].Partitions[0].ID()); p != nil && p.Leader > 0 {
+	if _, p := o.newest.Partition(o.trial.topics[0].Partitions[0].ID()); p != nil && p.Leader > 0 {
 		return p.Leader
 	}
 	return 1
@@ -93,6 +167,9 @@ func (t *trial) settle() {
 	t.history.Settled = false
 	what := ""
 	if !t.until(settleBound, func() bool { what = t.onlooker.unsettled(); return what == "" }) {
+		for topic, i := range t.onlooker.newest.Reassigning() {
+			t.fail(check.NothingStuck, "After %v %s/%d is still on its way to other replicas: %+v, and %s.", settleBound, topic.Name, i, topic.Partitions[i], what)
+		}
 		t.fail(check.NodesCatchUp, "After %v %s.", settleBound, what)
 		return
 	}
@@ -139,6 +216,9 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 			return fmt.Sprintf("%s on node %d goes from %d to %d with a high watermark of %d, and its leader %d has it from %d to %d",
 				of, node, b.LogStart, b.LogEnd, b.HighWatermark, p.Leader, leader.LogStart, leader.LogEnd)
 		}
+	}
+	if p.Reassigning() {
+		return fmt.Sprintf("%s is on its way to other replicas: adding %v, removing %v", of, p.Adding, p.Removing)
 	}
 	if len(p.ISR) < len(p.Replicas) {
 		return fmt.Sprintf("of %s only %v of %v are in sync", of, p.ISR, p.Replicas)
@@ -199,8 +279,22 @@ func (o *onlooker) read(node message.NodeID, of *check.Partition, start int64) (
 		if _, err := s.File.ReadAt(chunk, s.At); err != nil && err != io.EOF {
 			return c, false
 		}
+		o.epochs(of, node, view, record.Batch(chunk))
 		c.Bytes = append(c.Bytes, chunk...)
 		at = s.Next
 	}
 	return c, true
+}
+
+// epochs asks of every batch whether the log's memory of its leader epoch ends behind it.
+func (o *onlooker) epochs(of *check.Partition, node message.NodeID, view message.View, bytes record.Batch) {
+	for len(bytes) > record.HeaderSize && bytes.Size() <= len(bytes) {
+		b := bytes[:bytes.Size()]
+		bytes = bytes[len(b):]
+		epoch, end := view.EpochEnd(b.LeaderEpoch())
+		if !of.HasDamage() && (epoch != b.LeaderEpoch() || end < b.NextOffset()) {
+			o.trial.history.Fail(check.EpochsOfLog, "%s on node %d: the batch from %d to %d has leader epoch %d, and is said to be of %d, which ends at %d.",
+				of, node, b.BaseOffset(), b.NextOffset()-1, b.LeaderEpoch(), epoch, end)
+		}
+	}
 }

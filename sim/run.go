@@ -79,7 +79,9 @@ func (t *trial) expect(i int, of Topic) *check.Topic {
 		topic.Configs[name] = value
 	}
 	topic.Replicas = of.Replicas
-	topic.Fsync = of.Configs["durability"] != "replicated"
+	topic.MayLose = of.Configs["unclean.leader.election.enable"] == "true"
+	topic.Fsync = of.Configs["durability"] != "replicated" && !topic.MayLose
+	topic.MinInSync = max(1, int(limit(of.Configs["min.insync.replicas"])))
 	topic.Stamped = of.Configs["message.timestamp.type"] == "LogAppendTime"
 	topic.RetentionBytes, topic.RetentionMillis = limit(of.Configs["retention.bytes"]), limit(of.Configs["retention.ms"])
 	return topic
@@ -200,7 +202,7 @@ func (t *trial) checkRest() {
 		t.fail(check.NothingLeaks, "%d connections are left.", connected())
 	}
 	if !t.until(2*time.Second, func() bool { return t.parked() == 0 }) {
-		t.fail(check.NothingLeaks, "%d requests are parked at partitions.", t.parked())
+		t.fail(check.NothingLeaks, "%d requests are parked at partitions, brokers and controllers.", t.parked())
 	}
 	for _, h := range t.hosts {
 		if _, peak := h.Disk.Descriptors(); peak > filesMax {
@@ -209,7 +211,7 @@ func (t *trial) checkRest() {
 	}
 }
 
-// parked is how many requests wait inside partitions.
+// parked is how many requests wait inside actors.
 func (t *trial) parked() (n int) {
 	for _, h := range t.hosts {
 		for _, at := range h.Stage.Actors() {

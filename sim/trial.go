@@ -63,7 +63,7 @@ func newTrial(s *Scenario, o Options) (*trial, error) {
 	t.World = world.New(options)
 	t.history = check.New(t.Now)
 	t.history.Nodes = s.nodes()
-	t.history.OnAck(t.nemesis.acked)
+	t.history.OnAck(t.acked)
 	t.history.OnNews(t.nemesis.told)
 	if s.nodes() > 1 {
 		t.onlooker = newOnlooker(t)
@@ -89,6 +89,14 @@ func (t *trial) addHosts() error {
 		t.hosts = append(t.hosts, h)
 	}
 	return nil
+}
+
+// acked hears of every batch that a client is told to be durable.
+func (t *trial) acked(b *check.Batch, base int64) {
+	if t.onlooker != nil {
+		t.onlooker.acked(b, base)
+	}
+	t.nemesis.acked()
 }
 
 // Nodes is part of workload.World.
@@ -161,15 +169,15 @@ func (t *trial) noteStates() {
 	if t.trace == nil && t.onlooker == nil {
 		return
 	}
+	if t.onlooker != nil {
+		t.onlooker.look() // first: a replica may know already what only the newest image says
+	}
 	for _, h := range t.hosts {
 		for _, topic := range t.topics {
 			for _, p := range topic.Partitions {
 				t.noteState(h, p)
 			}
 		}
-	}
-	if t.onlooker != nil {
-		t.onlooker.look()
 	}
 }
 
@@ -186,7 +194,7 @@ func (t *trial) noteState(h *host, p *check.Partition) {
 	t.states[at] = b
 	name := p.String()
 	if t.onlooker != nil {
-		t.onlooker.cluster.Replica(h.ID, id, p, b)
+		t.onlooker.shows(h, p, b)
 		name += fmt.Sprintf("@%d", h.ID)
 	}
 	t.Note("state %s leads=%v epoch=%d start=%d high-watermark=%d end=%d", name, b.IsLeader, b.LeaderEpoch, b.LogStart, b.HighWatermark, b.LogEnd)

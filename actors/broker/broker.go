@@ -163,3 +163,7 @@ func (b *Broker) awaitServing(c stage.Context) {
 	}
 	b.waiting = append(b.waiting, c.Caller())
 }
+
+// Parked is how many wait here: for this node's partitions to be started, for the controller's word on in-sync sets, or to stop. It is
+// for those who look on.
+func (b *Broker) Parked() int { return len(b.waiting) + len(b.wishes) + len(b.pulse.leaving) }

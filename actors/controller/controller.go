@@ -195,3 +195,8 @@ func (k *Controller) otherwise(c stage.Context, m any) {
 		c.Unhandled()
 	}
 }
+
+// Parked is how many requests wait here for a leader, for a commit, or for an image to be in effect: for those who look on.
+func (k *Controller) Parked() int {
+	return len(k.proposals) + len(k.waiting) + len(k.parked) + len(k.passed) + len(k.brought) + len(k.leavers)
+}

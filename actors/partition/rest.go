@@ -55,3 +55,11 @@ func (p *Partition) closeRetired(c stage.Context) {
 func (p *Partition) Parked() int {
 	return p.acksAll.len() + p.acksLocal.len() + len(p.deletions) + len(p.awaiting) + len(p.waiting)
 }
+
+// Reach is where the log ends here, -1 while it is not open: for those who look on.
+func (p *Partition) Reach() int64 {
+	if p.phase != open {
+		return -1
+	}
+	return p.log.End()
+}

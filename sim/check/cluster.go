@@ -69,6 +69,20 @@ func (c *Cluster) Image(node message.NodeID, index int64, print uint64) {
 	}
 }
 
+// Replayed checks the fingerprint of the image that the entries of the log up to an index make, one by one.
+func (c *Cluster) Replayed(index int64, print uint64) {
+	if seen, known := c.images[index]; known && seen.print != print {
+		c.history.Fail(ImageIsTheLog, "Node %d has another image at index %d than the log makes.", seen.node, index)
+	}
+}
+
+// Reaches checks a leader's high watermark against the end of a log in sync.
+func (c *Cluster) Reaches(of *Partition, leader, node message.NodeID, high, end int64) {
+	if end < high && of.Topic.Fsync {
+		c.history.Fail(MarkWithinSync, "%s: the high watermark of its leader, node %d, is %d, and the log of node %d, which is in sync, ends at %d.", of, leader, high, node, end)
+	}
+}
+
 // Copy is one replica's log: its bytes from Start, which is the same for all, up to its high watermark.
 type Copy struct {
 	Node        message.NodeID

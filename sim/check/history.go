@@ -31,7 +31,7 @@ type History struct {
 	batches   map[uint64]*Batch // by fingerprint
 	producers map[int64]string  // who was given an id
 	acked     int
-	onAck     func()
+	onAck     func(b *Batch, base int64)
 	onNews    func()
 	read      int
 }
@@ -109,8 +109,8 @@ func (h *History) NewProducer(client string, id int64) {
 	h.producers[id] = client
 }
 
-// OnAck, if set, is called when a batch is acknowledged.
-func (h *History) OnAck(do func()) { h.onAck = do }
+// OnAck, if set, is called when a batch is acknowledged at an offset; -1 if the broker only said that it has it.
+func (h *History) OnAck(do func(b *Batch, base int64)) { h.onAck = do }
 
 // OnNews, if set, is called when a client is told of a change that must last: by an answer, or because it was looking.
 func (h *History) OnNews(do func()) { h.onNews = do }
@@ -161,6 +161,20 @@ func (t *Topic) Loosen() {
 	}
 }
 
+// Unclean notes that somebody leads a partition who was not in sync: what the others had of it may be gone, where that was allowed.
+func (h *History) Unclean(id message.TopicID, index int) {
+	for _, t := range h.Topics {
+		if message.TopicID(t.ID) != id {
+			continue
+		}
+		if !t.MayLose {
+			h.Fail(CleanElection, "%s/%d: its leader was not in sync.", t.Name, index)
+		}
+		t.Lost = true
+		t.Loosen()
+	}
+}
+
 // Topic is one topic from its creation to its end.
 type Topic struct {
 	Name       string
@@ -168,6 +182,10 @@ type Topic struct {
 	Partitions []*Partition
 	// Fsync: every record that was ever acknowledged survives a loss of power.
 	Fsync bool
+	// MayLose: an unclean election is allowed, or was at some time. Lost: there was one, and nothing of the topic is certain any more.
+	MayLose, Lost bool
+	// MinInSync is the smallest min.insync.replicas that was ever in force.
+	MinInSync int
 	// Stamped: the broker may set the records' time.
 	Stamped bool
 	// RetentionBytes and RetentionMillis are the smallest that were ever in force; -1 is no limit.
@@ -193,7 +211,7 @@ const (
 
 // NewTopic notes a topic that is about to be asked for.
 func (h *History) NewTopic(name string, partitions int) *Topic {
-	t := &Topic{Name: name, Fsync: true, RetentionBytes: -1, RetentionMillis: -1, Configs: map[string]string{}}
+	t := &Topic{Name: name, Fsync: true, MinInSync: 1, RetentionBytes: -1, RetentionMillis: -1, Configs: map[string]string{}}
 	t.Grow(partitions)
 	h.Topics = append(h.Topics, t)
 	return t
@@ -287,7 +305,7 @@ func (p *Partition) at(offset int64) *place {
 func (h *History) Acked(b *Batch, base int64) {
 	h.acked++
 	if h.onAck != nil {
-		h.onAck()
+		h.onAck(b, base)
 	}
 	if base < 0 || b.Weak || h.outdated(b.Partition, b.asOf) {
 		return
@@ -332,7 +350,7 @@ func (h *History) settle(b *Batch, base int64) *place {
 }
 
 // certain says that what is acknowledged survives whatever may happen.
-func (h *History) certain(p *Partition) bool { return p.Topic.Fsync || !h.failed }
+func (h *History) certain(p *Partition) bool { return p.Topic.Fsync || !h.failed && !p.Topic.Lost }
 
 func kept(old *place) *Invariant {
 	if old.acked {

@@ -145,7 +145,7 @@ func (h *History) sequences(p *Partition, found []Found, damaged bool) {
 // retained asks that what is gone was old enough, or too much, or asked to go.
 func (h *History) retained(p *Partition, start, high int64, found []Found, nowMillis int64) {
 	t := p.Topic
-	if start <= max(p.asked, 0) || t.Endless() || h.losses > 0 || h.failed || len(p.damage) > 0 { // an end that was lost may have counted
+	if start <= max(p.asked, 0) || t.Endless() || h.losses > 0 || h.failed || t.Lost || len(p.damage) > 0 { // an end that was lost may have counted
 		return
 	}
 	if t.RetentionBytes >= 0 {
