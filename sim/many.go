@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/sim/check"
+	"github.com/troupe-broker/troupe/sim/links"
 )
 
 // Outcome is what became of a seed, as a line that one process writes and another reads.
@@ -46,6 +47,12 @@ func Seed(seed uint64, nodes int) Outcome {
 	return o
 }
 
+// LinkSeed runs a seed's world of two ends of a link.
+func LinkSeed(seed uint64) Outcome {
+	r := links.Run(seed)
+	return Result{Violation: r.Violation, Hash: r.Hash, Simulated: r.Simulated, Steps: r.Steps, Acked: r.Letters}.Outcome(seed)
+}
+
 // Outcome is the result of a seed as a line.
 func (r Result) Outcome(seed uint64) Outcome {
 	o := Outcome{Seed: seed, Hash: fmt.Sprintf("%016x", r.Hash), Simulated: int64(r.Simulated), Steps: r.Steps, Acked: r.Acked, Read: r.Read}
@@ -58,7 +65,8 @@ func (r Result) Outcome(seed uint64) Outcome {
 // Share is one process's part of many seeds: First, First+Stride, and so on.
 type Share struct {
 	First, Seeds, Stride uint64
-	Nodes                int // of each world; 0 is 1
+	Nodes                int  // of each world; 0 is 1
+	Links                bool // worlds of two ends of a link instead (package links)
 	Plant                planted.Bug
 	// UntilFound ends with the first seed that fails.
 	UntilFound bool
@@ -96,22 +104,32 @@ func (s Share) seed(seed uint64) (o Outcome) {
 			o = Outcome{Seed: seed, Failure: fmt.Sprintf("Nothing panics. (no-panic) %v", p), Invariant: "no-panic"}
 		}
 	}()
-	o = Seed(seed, s.Nodes)
+	o = s.world(seed)
 	if o.Failure == "" || s.Plant == planted.None {
 		return o
 	}
 	planted.Plant(planted.None)
 	defer planted.Plant(s.Plant)
-	if clean := Seed(seed, s.Nodes); clean.Failure != "" { // the bug has not been planted: it was there
+	if clean := s.world(seed); clean.Failure != "" { // the bug has not been planted: it was there
 		o.Failure = ""
 	}
 	return o
+}
+
+func (s Share) world(seed uint64) Outcome {
+	if s.Links {
+		return LinkSeed(seed)
+	}
+	return Seed(seed, s.Nodes)
 }
 
 // Elsewhere runs a share in a process of its own, started as command with the share's flags, and hands each outcome out.
 func (s Share) Elsewhere(ctx context.Context, command []string, each func(Outcome)) error {
 	args := append(slices.Clone(command[1:]), "--first-seed", strconv.FormatUint(s.First, 10), "--seeds", strconv.FormatUint(s.Seeds, 10),
 		"--stride", strconv.FormatUint(s.Stride, 10), "--plant", strconv.Itoa(int(s.Plant)), "--nodes", strconv.Itoa(s.Nodes))
+	if s.Links {
+		args = append(args, "--links")
+	}
 	if s.UntilFound {
 		args = append(args, "--until-found")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
@@ -22,8 +23,11 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 	}
 	first := b.image == nil
 	b.image = next
-	if b.settled || b.inCluster(c) { // earlier images may lack what was acknowledged before the restart
+	if b.settled || b.inCluster(c) || planted.Is(planted.StaleImageShown) { // earlier images may lack what was acknowledged before the restart
 		c.Publish(next)
+	}
+	if planted.Is(planted.OrphansDeleted) && first {
+		b.tidy(c)
 	}
 	changes, known := m.Changes.([]image.Change)
 	b.turn(c)

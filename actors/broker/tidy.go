@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -56,7 +57,7 @@ func tidy(files vfs.FS, img *image.Image) *tidied {
 	for _, name := range names {
 		switch {
 		case live[name]:
-		case dead[name]:
+		case dead[name], planted.Is(planted.OrphansDeleted):
 			done.removed++
 			done.err = errors.Join(done.err, files.RemoveAll(topicsDir+"/"+name))
 		default:

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/controller/metadata"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
@@ -286,6 +287,9 @@ const stateFormat = 1
 
 func writeState(files vfs.FS, s hardState) error {
 	fields := []uint64{s.number, s.term, s.vote}
+	if planted.Is(planted.TermForgotten) {
+		fields = []uint64{s.number, 0, 0}
+	}
 	if s.members > 0 {
 		fields = append(fields, s.members)
 	}

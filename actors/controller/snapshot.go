@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/snapshot"
@@ -85,6 +86,9 @@ func (k *Controller) snapshotIfDue(c stage.Context) {
 		return
 	}
 	index := uint64(k.image.Index)
+	if planted.Is(planted.SnapshotAhead) {
+		index++
+	}
 	term, err := k.store.memory.Term(index)
 	if err != nil {
 		return // not in the log yet: with the next entry

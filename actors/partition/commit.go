@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -81,6 +82,8 @@ func (p *Partition) free(c stage.Context, out replica.Out) {
 	p.answerUpTo(c, &p.acksLocal, out.Durable, message.OK)
 	p.answerDeletions(c, p.answered, message.OK)
 	switch {
+	case !p.replica.Leads() && planted.Is(planted.DeposedAcks):
+		p.answerUpTo(c, &p.acksAll, out.Durable, message.OK)
 	case !p.replica.Leads():
 		p.answerUpTo(c, &p.acksAll, out.Durable, message.NotLeaderOrFollower)
 	case !p.replica.Enough():

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -134,7 +135,9 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 		} else if err != nil {
 			p.fail(c, fmt.Errorf("append: %w", err))
 		}
-		p.producers.Append(b, now)
+		if !planted.Is(planted.ProducersNotCopied) {
+			p.producers.Append(b, now)
+		}
 		p.appended(c, b, message.Trace{})
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]
@@ -160,7 +163,7 @@ func (p *Partition) followStart(c stage.Context, start int64) {
 	if n := len(p.deletions); n > 0 {
 		coming = max(coming, p.deletions[n-1].target)
 	}
-	if start = min(start, p.replica.HighWatermark()); start <= coming {
+	if start = min(start, p.replica.HighWatermark()); start <= coming || planted.Is(planted.StartUncopied) {
 		return
 	}
 	p.saveProducers(c)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
@@ -146,7 +147,7 @@ func (p *Partition) untold(q pulling) bool {
 
 func (p *Partition) tellFollowers(c stage.Context) {
 	p.followers.telling = false
-	if p.phase != open {
+	if p.phase != open || planted.Is(planted.MarkUntold) {
 		return
 	}
 	for i := len(p.followers.pulls) - 1; i >= 0; i-- {

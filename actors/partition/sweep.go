@@ -150,7 +150,7 @@ func (p *Partition) answerDeletions(c stage.Context, commits uint64, code messag
 	if code == message.OK {
 		p.replica.StartFrom(p.deletions[n-1].target)
 		p.tellSoon(c)
-		for n > 0 && p.deletions[n-1].target > p.replica.LowWatermark() {
+		for n > 0 && p.deletions[n-1].target > p.replica.LowWatermark() && !planted.Is(planted.DeletionUncopied) {
 			n--
 		}
 		if n == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // Letter is a word on its way to an actor of another node, or what comes back. The word belongs to who receives the letter.
@@ -130,7 +131,7 @@ func (h *house) PeerDown(n message.NodeID) {
 		return
 	}
 	for _, c := range h.byAge() {
-		if c.abroad.Load() {
+		if c.abroad.Load() && !planted.Is(planted.PeerDownUntold) {
 			c.post(&envelope{kind: kindPeerDown, number: uint64(n)}, nil)
 		}
 	}

@@ -30,6 +30,9 @@ type simulation struct {
 	messages  bool
 	json      bool
 	mutants   bool
+	full      bool
+	mutant    string
+	links     bool
 	plant     int
 	work      bool
 	stride    uint64
@@ -45,7 +48,8 @@ func newSim() *cobra.Command {
 		Example: `  troupe sim --seed 4711 --trace
   troupe sim --seeds 20000 --jobs 2
   troupe sim --nodes 3 --seeds 1000
-  troupe sim --mutants`,
+  troupe sim --mutants
+  troupe sim --mutants --full --json`,
 		RunE: s.run,
 	}
 	f := c.Flags()
@@ -56,10 +60,13 @@ func newSim() *cobra.Command {
 	f.IntVar(&s.nodes, "nodes", 1, "in worlds of so many nodes, 1 to 7")
 	f.BoolVar(&s.trace, "trace", false, "print what happens in the seed")
 	f.BoolVar(&s.messages, "messages", false, "with --trace: every message between actors, too")
-	f.BoolVar(&s.json, "json", false, "print as JSON what came of --seed or --seeds")
+	f.BoolVar(&s.json, "json", false, "print as JSON what came of --seed, --seeds or --mutants")
 	f.StringVar(&s.html, "html", "", "draw the seed's timeline into this file")
 	f.BoolVar(&s.shrink, "shrink", false, "make a failing seed smaller and store it in sim/testdata, where go test ./sim runs it")
 	f.BoolVar(&s.mutants, "mutants", false, "plant bugs, one after the other, and see whether each is found")
+	f.BoolVar(&s.full, "full", false, "with --mutants: look for each from seed 0 on, and not first where it was found before")
+	f.StringVar(&s.mutant, "mutant", "", "with --mutants: only the one with this name")
+	f.BoolVar(&s.links, "links", false, "with --seeds: worlds of two ends of a link between nodes, and of the wires between them")
 	f.IntVar(&s.plant, "plant", 0, "plant the bug with this number")
 	f.BoolVar(&s.work, "work", false, "print an outcome for each seed")
 	f.Uint64Var(&s.stride, "stride", 1, "with --work: from one seed to the next")
@@ -76,10 +83,14 @@ func (s *simulation) run(c *cobra.Command, _ []string) error {
 		return usagef("--nodes %d: a world has 1 to 7 nodes", s.nodes)
 	case s.work:
 		return s.share().Work(json.NewEncoder(c.OutOrStdout()))
-	case s.mutants:
+	case s.mutant != "" && !mutant.Exists(s.mutant):
+		return usagef("--mutant %s: there is no planted bug of that name; --mutants names them all", s.mutant)
+	case s.mutants || s.mutant != "":
 		return s.runMutants(c)
 	case f.Changed("seeds"):
 		return s.runMany(c)
+	case s.links:
+		return usagef("--links: say how many seeds with --seeds")
 	case f.Changed("seed"):
 		return s.runOne(c.OutOrStdout())
 	}
@@ -87,7 +98,7 @@ func (s *simulation) run(c *cobra.Command, _ []string) error {
 }
 
 func (s *simulation) share() sim.Share {
-	return sim.Share{First: s.first, Seeds: s.seeds, Stride: s.stride, Nodes: s.nodes, Plant: planted.Bug(s.plant), UntilFound: s.untilOnly}
+	return sim.Share{First: s.first, Seeds: s.seeds, Stride: s.stride, Nodes: s.nodes, Links: s.links, Plant: planted.Bug(s.plant), UntilFound: s.untilOnly}
 }
 
 // runOne runs one seed and says what broke.
@@ -216,14 +227,18 @@ func (s *simulation) runMutants(c *cobra.Command) error {
 	if !c.Flags().Changed("jobs") {
 		jobs = runtime.NumCPU()
 	}
-	seeds := uint64(mutantSeeds)
+	h := mutant.Search{Command: command, Seeds: mutantSeeds, Jobs: jobs, Full: s.full, Only: s.mutant}
 	if c.Flags().Changed("seeds") {
-		seeds = s.seeds
+		h.Seeds = s.seeds
 	}
-	found := true
-	err = mutant.Hunt(c.Context(), command, s.first, seeds, jobs, func(v mutant.Verdict) {
+	found, lines := true, json.NewEncoder(c.OutOrStdout())
+	err = h.Hunt(c.Context(), func(v mutant.Verdict) {
 		found = found && v.Found
-		fmt.Fprintln(c.OutOrStdout(), v)
+		if s.json {
+			_ = lines.Encode(v)
+		} else {
+			fmt.Fprintln(c.OutOrStdout(), v)
+		}
 	})
 	if err == nil && !found {
 		err = errReported

@@ -44,7 +44,7 @@ func New(now func() time.Duration) *History {
 // Fail notes that an invariant is broken; what is noted first counts.
 func (h *History) Fail(i *Invariant, format string, args ...any) {
 	if h.violation == nil {
-		h.violation = &Violation{Invariant: i, What: fmt.Sprintf(format, args...), At: h.Now()}
+		h.violation = i.Broken(h.Now(), format, args...)
 	}
 }
 

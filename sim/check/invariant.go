@@ -59,6 +59,8 @@ var (
 	NothingStuck    = invariant("no-reassignment-stuck", "Once the faults are over, every reassignment comes to its end within the bound.")
 	ReplicasAgree   = invariant("replicas-agree", "When all is at rest, the copies of a partition are the same, byte for byte, up to the same high watermark.")
 	NodesCatchUp    = invariant("nodes-catch-up", "Once the faults are over, every node gets the same metadata and every replica all of its partition within the bound.")
+	LinkInOrder     = invariant("link-in-order", "A link delivers the letters of a session in their order, none missing before one that arrives, and none twice.")
+	LinkGoesOn      = invariant("link-goes-on", "Once the faults are over, letters arrive at both ends of a link on every lane within the bound.")
 	TwinsAgree      = invariant("twins-agree", "A seed that runs twice does the same twice.")
 )
 
@@ -78,6 +80,11 @@ type Violation struct {
 	*Invariant
 	What string        // the numbers
 	At   time.Duration // virtual, since the world began
+}
+
+// Broken is the violation of an invariant at a time since its world began.
+func (i *Invariant) Broken(at time.Duration, format string, args ...any) *Violation {
+	return &Violation{Invariant: i, What: fmt.Sprintf(format, args...), At: at}
 }
 
 // Error is a sentence: what should be true, and what is.

@@ -1,11 +1,17 @@
 // Package mutant plants bugs, one after the other, and sees whether the simulator finds each with the seeds that it runs
-// every day: nothing is tuned for a bug.
+// every day: nothing is tuned for a bug. full.json is what the last full run has printed (troupe sim --mutants --full --json): each
+// bug is looked for first where it was found then, and only where that finds nothing any more from seed 0 on.
 package mutant
 
 import (
+	"bytes"
 	"context"
+	_ "embed" // full.json
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,69 +21,152 @@ import (
 
 // Mutant is a planted bug by its name.
 type Mutant struct {
-	Bug  planted.Bug
-	Name string
-	What string // a sentence
+	Bug   planted.Bug
+	Name  string
+	World World  // in which it is looked for
+	What  string // a sentence
+}
+
+// World is what kind of world a bug is looked for in: of so many nodes, or, where it is Links, of two ends of a link.
+type World int
+
+// Links is a world of two ends of a link (package links).
+const Links World = 0
+
+// String is "links", "1 node", "3 nodes".
+func (w World) String() string {
+	switch w {
+	case Links:
+		return "links"
+	case 1:
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", int(w))
 }
 
 // All are the mutants, in the order of the bugs.
 var All = []Mutant{
-	{planted.AckBeforeSync, "ack-before-sync", "A commit is called durable when it arrives."},
-	{planted.JournalUnchecked, "journal-unchecked", "A torn round of the journal is believed."},
-	{planted.JournalUnchained, "journal-unchained", "Rounds of a journal file's earlier use are believed."},
-	{planted.JournalRecycledEarly, "journal-recycled-early", "A checkpoint frees rounds on which logs still rest."},
-	{planted.CheckpointUnsynced, "checkpoint-unsynced", "A checkpoint calls files synced that are not."},
-	{planted.FailedSyncRetried, "failed-sync-retried", "A sync that failed is tried again and then believed."},
-	{planted.SuspectBelieved, "suspect-believed", "Behind a failed sync the page cache is believed."},
-	{planted.KilledTailBelieved, "killed-tail-believed", "What a kill has left in the page cache is taken for synced."},
-	{planted.DirectoriesUnsynced, "directories-unsynced", "No directory of a log is ever synced."},
-	{planted.NoChecksumAtRecovery, "no-checksum-at-recovery", "Torn batches are believed when a log is opened."},
-	{planted.IndexOffByOne, "index-off-by-one", "A read begins one index entry too far."},
-	{planted.RetentionOneMore, "retention-one-more", "Retention takes one segment too many."},
-	{planted.ProducersForgotten, "producers-forgotten", "What producers have written is not learnt again from the log."},
-	{planted.DuplicateEarly, "duplicate-early", "A repeated batch is acknowledged before the first one is durable."},
-	{planted.DuplicateRenumbered, "duplicate-renumbered", "A repeated batch is acknowledged with another offset."},
-	{planted.DuplicateAppended, "duplicate-appended", "A repeated batch is appended again."},
-	{planted.MarkEarly, "mark-early", "The high watermark is published before the sync."},
-	{planted.DeletionForgotten, "deletion-forgotten", "A moved log start is not written down."},
-	{planted.DeletionOneMore, "deletion-one-more", "DeleteRecords takes one record too many."},
-	{planted.WaitersForgotten, "waiters-forgotten", "Who waits for news of a partition is not told."},
-	{planted.FetchAboveMark, "fetch-above-mark", "A fetch reads up to the log's end."},
-	{planted.AnswersSwapped, "answers-swapped", "An answer overtakes another."},
-	{planted.EpochNotRaised, "epoch-not-raised", "A restarted node leads on in the old leader epoch."},
-	{planted.MetadataUnsynced, "metadata-unsynced", "An entry of the metadata log counts as stored before it is durable."},
-	{planted.ImageEarly, "image-early", "An image is published before its entry is committed."},
-	{planted.IDsRepeated, "ids-repeated", "Producer ids are given out again."},
+	{planted.AckBeforeSync, "ack-before-sync", 1, "A commit is called durable when it arrives."},
+	{planted.JournalUnchecked, "journal-unchecked", 1, "A torn round of the journal is believed."},
+	{planted.JournalUnchained, "journal-unchained", 1, "Rounds of a journal file's earlier use are believed."},
+	{planted.JournalRecycledEarly, "journal-recycled-early", 1, "A checkpoint frees rounds on which logs still rest."},
+	{planted.CheckpointUnsynced, "checkpoint-unsynced", 1, "A checkpoint calls files synced that are not."},
+	{planted.FailedSyncRetried, "failed-sync-retried", 1, "A sync that failed is tried again and then believed."},
+	{planted.SuspectBelieved, "suspect-believed", 1, "Behind a failed sync the page cache is believed."},
+	{planted.KilledTailBelieved, "killed-tail-believed", 1, "What a kill has left in the page cache is taken for synced."},
+	{planted.DirectoriesUnsynced, "directories-unsynced", 1, "No directory of a log is ever synced."},
+	{planted.NoChecksumAtRecovery, "no-checksum-at-recovery", 1, "Torn batches are believed when a log is opened."},
+	{planted.IndexOffByOne, "index-off-by-one", 1, "A read begins one index entry too far."},
+	{planted.RetentionOneMore, "retention-one-more", 1, "Retention takes one segment too many."},
+	{planted.ProducersForgotten, "producers-forgotten", 1, "What producers have written is not learnt again from the log."},
+	{planted.DuplicateEarly, "duplicate-early", 1, "A repeated batch is acknowledged before the first one is durable."},
+	{planted.DuplicateRenumbered, "duplicate-renumbered", 1, "A repeated batch is acknowledged with another offset."},
+	{planted.DuplicateAppended, "duplicate-appended", 1, "A repeated batch is appended again."},
+	{planted.MarkEarly, "mark-early", 1, "The high watermark is published before the sync."},
+	{planted.DeletionForgotten, "deletion-forgotten", 1, "A moved log start is not written down."},
+	{planted.DeletionOneMore, "deletion-one-more", 1, "DeleteRecords takes one record too many."},
+	{planted.WaitersForgotten, "waiters-forgotten", 1, "Who waits for news of a partition is not told."},
+	{planted.FetchAboveMark, "fetch-above-mark", 1, "A fetch reads up to the log's end."},
+	{planted.AnswersSwapped, "answers-swapped", 1, "An answer overtakes another."},
+	{planted.EpochNotRaised, "epoch-not-raised", 1, "A restarted node leads on in the old leader epoch."},
+	{planted.MetadataUnsynced, "metadata-unsynced", 1, "An entry of the metadata log counts as stored before it is durable."},
+	{planted.ImageEarly, "image-early", 1, "An image is published before its entry is committed."},
+	{planted.IDsRepeated, "ids-repeated", 1, "Producer ids are given out again."},
+	{planted.LeaderAlone, "leader-alone", 3, "The leader's own disk is enough for the high watermark."},
+	{planted.AppendCounts, "append-counts", 3, "What a follower has appended counts as synced."},
+	{planted.RepullSynced, "repull-synced", 3, "A follower's next pull acknowledges what is not synced yet."},
+	{planted.MarkBelieved, "mark-believed", 3, "A follower's high watermark goes beyond its log."},
+	{planted.ShrinkEarly, "shrink-early", 3, "Who is to leave the in-sync set is not waited for, before the controller has agreed."},
+	{planted.GrowthEarly, "growth-early", 3, "A follower is taken into the in-sync set before it has what is committed."},
+	{planted.BeginIgnored, "begin-ignored", 3, "A new leader counts what earlier leaders may have committed as uncommitted when it takes followers in."},
+	{planted.WishUncounted, "wish-uncounted", 3, "Who may be in the in-sync set already does not hold back the high watermark."},
+	{planted.ElectedMarkLow, "elected-mark-low", 3, "A leader that has just started shows a high watermark before it knows one."},
+	{planted.ElectedMarkEarly, "elected-mark-early", 3, "A new leader takes all that it has for committed."},
+	{planted.EpochUncompared, "epoch-uncompared", 3, "A follower's last epoch is not compared with the leader's."},
+	{planted.CutByMark, "cut-by-mark", 3, "A follower cuts its log at its high watermark and not where the epochs part."},
+	{planted.MinInsyncIgnored, "min-insync-ignored", 3, "Records are committed and acknowledged with fewer in sync than min.insync.replicas."},
+	{planted.DeposedAcks, "deposed-acks", 3, "Who leads no more acknowledges what its own disk has."},
+	{planted.ProducersNotCopied, "producers-not-copied", 3, "A follower does not learn who has written what it copies."},
+	{planted.DeletionUncopied, "deletion-uncopied", 3, "DeleteRecords is acknowledged before followers have deleted."},
+	{planted.MarkUntold, "mark-untold", 3, "Followers at rest are not told that the high watermark has moved."},
+	{planted.StartUncopied, "start-uncopied", 3, "A follower's log does not begin where its leader's does."},
+	{planted.CutUnwritten, "cut-unwritten", 3, "A log is cut before the disk has written down that it will be."},
+	{planted.LeaderEpochKept, "leader-epoch-kept", 3, "A new leader leads on in the old leader epoch."},
+	{planted.UncleanAlways, "unclean-always", 3, "Anybody may be elected where nobody eligible is alive."},
+	{planted.SuspectEligible, "suspect-eligible", 3, "Who may have lost acknowledged records stays eligible."},
+	{planted.TermForgotten, "term-forgotten", 3, "Term and vote are not written down."},
+	{planted.SnapshotAhead, "snapshot-ahead", 3, "A snapshot says that it holds one entry more than it does."},
+	{planted.OrphansDeleted, "orphans-deleted", 3, "Partitions that the metadata does not know yet are deleted at the start."},
+	{planted.StaleImageShown, "stale-image-shown", 1, "A restarted node shows metadata from before its own registration."},
+	{planted.PartitionEpochKept, "partition-epoch-kept", 3, "A restarted replica does not make void what leaders propose."},
+	{planted.PeerDownUntold, "peer-down-untold", 3, "Nobody is told that another node is lost."},
+	{planted.CreditsLeaked, "credits-leaked", Links, "A new session begins with the credits that the last one had left."},
+	{planted.GapUnnoticed, "gap-unnoticed", Links, "A missing frame is not noticed."},
+}
+
+// Exists says that there is a mutant of that name.
+func Exists(name string) bool {
+	return slices.ContainsFunc(All, func(m Mutant) bool { return m.Name == name })
 }
 
 // Verdict is what became of a mutant.
 type Verdict struct {
-	Mutant
-	Found   bool
-	Seeds   int
-	Took    time.Duration
-	Failure string // what the seed that found it says
+	Mutant    string  `json:"mutant"`
+	World     string  `json:"world"`
+	Found     bool    `json:"found"`
+	Seed      uint64  `json:"seed"`  // that found it
+	Seeds     uint64  `json:"seeds"` // that were run
+	Full      uint64  `json:"full"`  // that were run from seed 0 on: now, or in the last full run
+	Seconds   float64 `json:"seconds"`
+	Invariant string  `json:"invariant,omitempty"` // that was broken
+	What      string  `json:"what"`                // the bug, or what the seed says
 }
 
-// String is a line for people: "found ack-before-sync 3 seeds 0.1 s: …".
+// String is a line for people: "found     leader-alone  3 nodes  by seed 0, 0.7 s (in a full run 1 seeds): …".
 func (v Verdict) String() string {
 	if !v.Found {
-		return fmt.Sprintf("NOT FOUND %-24s %5d seeds %6.1f s: %s", v.Name, v.Seeds, v.Took.Seconds(), v.What)
+		return fmt.Sprintf("NOT FOUND %-24s %-7s in %d seeds, %.1f s: %s", v.Mutant, v.World, v.Seeds, v.Seconds, v.What)
 	}
-	return fmt.Sprintf("found     %-24s %5d seeds %6.1f s: %s", v.Name, v.Seeds, v.Took.Seconds(), v.Failure)
+	return fmt.Sprintf("found     %-24s %-7s by seed %4d, %5.1f s (in a full run %d seeds): %s", v.Mutant, v.World, v.Seed, v.Seconds, v.Full, v.What)
 }
 
-// Hunt looks for each mutant in so many seeds from first on, until it is found; jobs at a time, in processes of their own. each
-// hears of every verdict, one at a time. The bound is in seeds, so that a busy machine finds what an idle one finds.
-func Hunt(ctx context.Context, command []string, first, seeds uint64, jobs int, each func(Verdict)) error {
+//go:embed full.json
+var lastRun []byte
+
+// known is where each mutant was found in the last full run.
+func known() map[string]Verdict {
+	all := map[string]Verdict{}
+	for lines := json.NewDecoder(bytes.NewReader(lastRun)); ; {
+		var v Verdict
+		if lines.Decode(&v) != nil {
+			return all
+		}
+		if v.Found {
+			all[v.Mutant] = v
+		}
+	}
+}
+
+// Search says how mutants are looked for.
+type Search struct {
+	Command []string // starts a process for seeds (sim.Share.Elsewhere)
+	Seeds   uint64   // at most, of each
+	Jobs    int      // processes at a time
+	Full    bool     // from seed 0 on, wherever it was found before
+	Only    string   // the mutant with this name; empty: all
+}
+
+// Hunt looks for each mutant until it is found. each hears of every verdict, one at a time. The bound is in seeds, so that a busy
+// machine finds what an idle one finds.
+func (s Search) Hunt(ctx context.Context, each func(Verdict)) error {
 	var mu sync.Mutex
 	var errs []error
-	mutants := make(chan Mutant)
+	last, mutants := known(), make(chan Mutant)
 	var hunters sync.WaitGroup
-	for range max(jobs, 1) {
+	for range max(s.Jobs, 1) {
 		hunters.Go(func() {
 			for m := range mutants {
-				v, err := m.hunt(ctx, command, first, seeds)
+				v, err := s.hunt(ctx, m, last)
 				mu.Lock()
 				errs = append(errs, err)
 				each(v)
@@ -86,21 +175,38 @@ func Hunt(ctx context.Context, command []string, first, seeds uint64, jobs int, 
 		})
 	}
 	for _, m := range All {
-		mutants <- m
+		if s.Only == "" || s.Only == m.Name {
+			mutants <- m
+		}
 	}
 	close(mutants)
 	hunters.Wait()
 	return errors.Join(errs...)
 }
 
-func (m Mutant) hunt(ctx context.Context, command []string, first, seeds uint64) (Verdict, error) {
-	v, began := Verdict{Mutant: m}, time.Now()
-	err := sim.Share{First: first, Seeds: seeds, Stride: 1, Plant: m.Bug, UntilFound: true}.Elsewhere(ctx, command, func(o sim.Outcome) {
+func (s Search) hunt(ctx context.Context, m Mutant, last map[string]Verdict) (Verdict, error) {
+	v, began := Verdict{Mutant: m.Name, World: m.World.String(), What: m.What}, time.Now()
+	err := error(nil)
+	if at, found := last[m.Name]; found && !s.Full {
+		v.Full = at.Seed + 1
+		err = s.run(ctx, m, at.Seed, 1, &v)
+	}
+	if !v.Found && err == nil {
+		v.Seeds = 0
+		err = s.run(ctx, m, 0, s.Seeds, &v)
+		v.Full = v.Seeds
+	}
+	v.Seconds = math.Round(time.Since(began).Seconds()*10) / 10
+	return v, err
+}
+
+// run runs so many seeds with the mutant's bug, or until one fails.
+func (s Search) run(ctx context.Context, m Mutant, first, seeds uint64, v *Verdict) error {
+	share := sim.Share{First: first, Seeds: seeds, Stride: 1, Nodes: int(m.World), Links: m.World == Links, Plant: m.Bug, UntilFound: true}
+	return share.Elsewhere(ctx, s.Command, func(o sim.Outcome) {
 		v.Seeds++
 		if o.Failure != "" {
-			v.Found, v.Failure = true, fmt.Sprintf("seed %d: %s", o.Seed, o.Failure)
+			v.Found, v.Seed, v.Invariant, v.What = true, o.Seed, o.Invariant, o.Failure
 		}
 	})
-	v.Took = time.Since(began)
-	return v, err
 }

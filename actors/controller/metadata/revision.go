@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 )
 
@@ -125,7 +126,7 @@ func (r *revision) candidate() message.NodeID {
 	if n := r.first(p.ISR, p.ELR); n != message.Nobody {
 		return n
 	}
-	if r.unclean || r.setting("unclean.leader.election.enable") == "true" {
+	if r.unclean || planted.Is(planted.UncleanAlways) || r.setting("unclean.leader.election.enable") == "true" {
 		return r.first(p.LastKnownELR, p.Replicas)
 	}
 	return message.Nobody
@@ -159,7 +160,7 @@ func (r *revision) fillELR() {
 	for _, n := range p.Replicas {
 		switch {
 		case slices.Contains(p.ISR, n) || r.image().Broker(n) == nil:
-		case slices.Contains(eligible, n) && n != r.suspect:
+		case slices.Contains(eligible, n) && (n != r.suspect || planted.Is(planted.SuspectEligible)):
 			p.ELR = append(p.ELR, n)
 		case slices.Contains(known, n) && (n != r.suspect || r.trusted(n)):
 			p.LastKnownELR = append(p.LastKnownELR, n)
@@ -182,7 +183,7 @@ func (r *revision) number() bool {
 	if same {
 		return false
 	}
-	if gone || p.Leader != was.Leader {
+	if (gone || p.Leader != was.Leader) && !planted.Is(planted.LeaderEpochKept) {
 		p.LeaderEpoch++
 	}
 	p.PartitionEpoch++

@@ -1,6 +1,9 @@
 package replica
 
-import "github.com/troupe-broker/troupe/actors/message"
+import (
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
+)
 
 // Follows says that this node copies the log of another one, which leads.
 func (r *Replica) Follows() bool { return r.follows }
@@ -8,7 +11,11 @@ func (r *Replica) Follows() bool { return r.follows }
 // Wants is what a follower asks its leader for, and tells it: the end that it has appended, and the end that is synced, which
 // alone acknowledges anything. lastEpoch is that of the last batch of its log, which starts at start.
 func (r *Replica) Wants(lastEpoch int32, start int64, bytesMax int32) *message.Pull {
-	return &message.Pull{LeaderEpoch: r.office.LeaderEpoch, LastEpoch: lastEpoch, End: r.end, Synced: r.synced, LogStart: start,
+	synced := r.synced
+	if planted.Is(planted.RepullSynced) {
+		synced = r.end
+	}
+	return &message.Pull{LeaderEpoch: r.office.LeaderEpoch, LastEpoch: lastEpoch, End: r.end, Synced: synced, LogStart: start,
 		BytesMax: bytesMax, HighWatermark: r.high}
 }
 
@@ -32,6 +39,8 @@ func (r *Replica) Pulled(m *message.Pulled, log Log) (Step, int64) {
 		return Begin, m.LogStart
 	case m.Code != message.OK:
 		return Pause, unknown
+	case planted.Is(planted.CutByMark) && r.told == unknown && r.end > max(r.high, log.Start()):
+		return Cut, max(r.high, log.Start())
 	case m.DivergingEpoch < 0:
 		return Copy, unknown
 	}

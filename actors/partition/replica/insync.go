@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // wish is what a leader has proposed since the last word on who is in sync. As long as it may yet be granted, the high
@@ -35,6 +36,7 @@ func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
 		switch f := &r.followers[i]; r.should(f, now, lag) {
 		case leave:
 			set = slices.DeleteFunc(slices.Clone(set), func(n message.NodeID) bool { return n == f.node })
+			f.counts = f.counts && !planted.Is(planted.ShrinkEarly)
 		case enter:
 			set = append(slices.Clip(set), f.node)
 			r.await(f)
@@ -60,10 +62,20 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 	switch in := slices.Contains(r.office.ISR, f.node); {
 	case in && late:
 		return leave
-	case !in && durable >= max(r.mayBeCommitted(), r.begun) && f.start >= r.start && !late:
+	case planted.Is(planted.GrowthEarly) && !in && durable >= 0:
+		return enter
+	case !in && durable >= max(r.mayBeCommitted(), r.begins()) && f.start >= r.start && !late:
 		return enter
 	}
 	return stay
+}
+
+// begins is the log's end when this node began to lead: what earlier leaders may have committed is below it.
+func (r *Replica) begins() int64 {
+	if planted.Is(planted.BeginIgnored) {
+		return 0
+	}
+	return r.begun
 }
 
 // mayBeCommitted is the end of what may be committed: while the high watermark is not known, everything that was found.
@@ -76,7 +88,7 @@ func (r *Replica) mayBeCommitted() int64 {
 
 // await lets a follower hold back the high watermark from now on.
 func (r *Replica) await(f *follower) {
-	f.counts = true
+	f.counts = !planted.Is(planted.WishUncounted)
 	if !slices.Contains(r.wish.more, f.node) {
 		r.wish.more = append(r.wish.more, f.node)
 	}

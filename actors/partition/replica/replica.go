@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // unknown is an offset nobody has told yet.
@@ -92,7 +93,9 @@ func (r *Replica) Admit(acks int16) message.Code {
 }
 
 // Enough says that the in-sync set is as large as acks=all asks for.
-func (r *Replica) Enough() bool { return len(r.office.ISR) >= int(r.office.Config.MinInsyncReplicas) }
+func (r *Replica) Enough() bool {
+	return len(r.office.ISR) >= int(r.office.Config.MinInsyncReplicas) || planted.Is(planted.MinInsyncIgnored)
+}
 
 // Lead takes a new word on who leads. An older one than what is known changes nothing.
 func (r *Replica) Lead(office *message.Leadership, now time.Time) Out {
@@ -116,6 +119,9 @@ func (r *Replica) take(office *message.Leadership, now time.Time) {
 	unchanged := again && r.office.PartitionEpoch == office.PartitionEpoch
 	if !again {
 		r.told, r.begun = unknown, r.end
+	}
+	if planted.Is(planted.ElectedMarkEarly) && !again && office.Leader == r.self {
+		r.high = r.end
 	}
 	if !unchanged {
 		r.wish = wish{}
@@ -201,11 +207,13 @@ func (r *Replica) decide() Out {
 	r.durable = max(r.durable, r.durableHere())
 	switch {
 	case r.Leads():
-		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found) && r.eligible() {
+		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found || planted.Is(planted.ElectedMarkLow)) && r.eligible() {
 			r.high = c
 		}
 	case r.told != unknown:
-		r.high = max(r.high, min(r.told, r.end))
+		if r.high = max(r.high, min(r.told, r.end)); planted.Is(planted.MarkBelieved) {
+			r.high = max(r.high, r.told)
+		}
 	}
 	return Out{Durable: r.durable, HighWatermark: r.high, Moved: r.high != before}
 }
@@ -213,7 +221,7 @@ func (r *Replica) decide() Out {
 // eligible says that enough are in sync for something to be committed: what is must survive the loss of all of them but one, since
 // whoever was in sync when it was committed may be elected later (KIP-966).
 func (r *Replica) eligible() bool {
-	return len(r.office.ISR) >= min(int(r.office.Config.MinInsyncReplicas), len(r.office.Replicas))
+	return planted.Is(planted.MinInsyncIgnored) || len(r.office.ISR) >= min(int(r.office.Config.MinInsyncReplicas), len(r.office.Replicas))
 }
 
 // durableHere is the end that counts for this replica. Under the page cache's rule that is the log's end, but never while a
@@ -229,7 +237,7 @@ func (r *Replica) durableHere() int64 {
 func (r *Replica) committed() int64 {
 	end := r.durable
 	for i := range r.followers {
-		if f := &r.followers[i]; f.counts {
+		if f := &r.followers[i]; f.counts && !planted.Is(planted.LeaderAlone) {
 			end = min(end, f.durable(r.office.Config.Fsync))
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // Prefix is the room in front of a letter that its size takes.
@@ -31,6 +33,14 @@ type lane struct {
 	granted  uint64 // and as many may come, as the other end has been or will be told
 	consumed uint64
 	heard    time.Time
+}
+
+// clear leaves nothing of the session, for one in which the other end may send so many bytes at first.
+func (l *lane) clear(granted uint64) {
+	sent := l.sent
+	if *l = (lane{granted: granted}); planted.Is(planted.CreditsLeaked) {
+		l.sent = sent
+	}
 }
 
 func (l *lane) push(letter []byte) {
