@@ -66,6 +66,8 @@ var clusterMixes = [][]FaultKind{
 	{Halves, Power, Pause, Unlink},
 	{Kill, Isolate, Lag, Cut},
 	{Slow, Hung, Pause, Unlink},
+	{Slow, Blackout, Blackout}, // what the slow disk has not synced is lost, and whoever comes back first leads
+	{Sever, Clog, Power, Kill}, // a follower falls behind, and then its leader dies
 }
 
 func (s *Scenario) drawClusterFaults(r *rand.Rand) {

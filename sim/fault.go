@@ -160,7 +160,7 @@ func weighted(r *rand.Rand, shares []int) int {
 func (s *Scenario) drawFault(r *rand.Rand, kind FaultKind) Fault {
 	f := Fault{Kind: kind, AtMillis: r.IntN(s.Millis), ForMillis: some(r, 1, 10, 50, 200)}
 	switch kind {
-	case Power, Kill, PowerLoop, KillAndPower, SyncError, WriteError:
+	case Power, Blackout, Kill, PowerLoop, KillAndPower, SyncError, WriteError:
 		if r.IntN(3) > 0 {
 			f.On = drawProbe(r)
 		}

@@ -102,6 +102,10 @@ func (n *nemesis) freeze(f Fault) {
 	switch f.Kind {
 	case Power, PowerLoop:
 		h.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
+	case Blackout:
+		for _, h := range n.trial.hosts {
+			h.Disk.Crash(n.trial.Rand("freeze"))
+		}
 	case Kill, KillAndPower:
 		h.Disk.Keep()
 	}
