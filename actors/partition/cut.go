@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -33,10 +32,6 @@ func (p *Partition) cut(c stage.Context, t truncation) {
 	end := t.to
 	if t.anew {
 		end = p.log.Start()
-	}
-	if planted.Is(planted.CutUnwritten) {
-		p.cutOnceSynced(c)
-		return
 	}
 	p.sendCommit(c, &message.Commit{Base: end, End: end, Truncate: true})
 }

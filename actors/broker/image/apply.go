@@ -250,7 +250,7 @@ func (p *Partition) raiseEpochs(n message.NodeID) {
 	if p.IsLeader(n) {
 		p.LeaderEpoch++
 	}
-	if p.IsReplica(n) && !planted.Is(planted.PartitionEpochKept) {
+	if p.IsReplica(n) {
 		p.PartitionEpoch++
 	}
 }

@@ -160,7 +160,7 @@ func (r *revision) fillELR() {
 	for _, n := range p.Replicas {
 		switch {
 		case slices.Contains(p.ISR, n) || r.image().Broker(n) == nil:
-		case slices.Contains(eligible, n) && (n != r.suspect || planted.Is(planted.SuspectEligible)):
+		case slices.Contains(eligible, n) && n != r.suspect:
 			p.ELR = append(p.ELR, n)
 		case slices.Contains(known, n) && (n != r.suspect || r.trusted(n)):
 			p.LastKnownELR = append(p.LastKnownELR, n)

@@ -47,8 +47,6 @@ const (
 	MarkBelieved       // replica: a follower's high watermark goes beyond its log
 	ShrinkEarly        // replica: who is to leave the in-sync set is not waited for, before the controller has agreed
 	GrowthEarly        // replica: a follower is taken into the in-sync set before it has what is committed
-	BeginIgnored       // replica: a new leader counts what earlier leaders may have committed as uncommitted when it takes followers in
-	WishUncounted      // replica: who may be in the in-sync set already does not hold back the high watermark
 	ElectedMarkLow     // replica: a leader that has just started shows a high watermark before it knows one
 	ElectedMarkEarly   // replica: a new leader takes all that it has for committed
 	EpochUncompared    // replica: a follower's last epoch is not compared with the leader's
@@ -56,18 +54,15 @@ const (
 	MinInsyncIgnored   // replica: records are committed and acknowledged with fewer in sync than min.insync.replicas
 	DeposedAcks        // partition: who leads no more acknowledges what its own disk has
 	ProducersNotCopied // partition: a follower does not learn who has written what it copies
-	DeletionUncopied   // partition: deleteRecords is acknowledged before followers have deleted
+	DeletionUncopied   // partition: DeleteRecords is acknowledged before followers have deleted
 	MarkUntold         // partition: followers at rest are not told that the high watermark has moved
 	StartUncopied      // partition: a follower's log does not begin where its leader's does
-	CutUnwritten       // partition: a log is cut before the disk has written down that it will be
 	LeaderEpochKept    // metadata: a new leader leads on in the old leader epoch
 	UncleanAlways      // metadata: anybody may be elected where nobody eligible is alive
-	SuspectEligible    // metadata: who may have lost acknowledged records stays eligible
 	TermForgotten      // controller: term and vote are not written down
 	SnapshotAhead      // controller: a snapshot says that it holds one entry more than it does
 	OrphansDeleted     // broker: partitions that the metadata does not know yet are deleted at the start
 	StaleImageShown    // broker: a restarted node shows metadata from before its own registration
-	PartitionEpochKept // image: a restarted replica does not make void what leaders propose
 	PeerDownUntold     // stage: nobody is told that another node is lost
 	CreditsLeaked      // link: a new session begins with the credits that the last one had left
 	GapUnnoticed       // link: a missing frame is not noticed

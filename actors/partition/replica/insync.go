@@ -64,18 +64,10 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 		return leave
 	case planted.Is(planted.GrowthEarly) && !in && durable >= 0:
 		return enter
-	case !in && durable >= max(r.mayBeCommitted(), r.begins()) && f.start >= r.start && !late:
+	case !in && durable >= max(r.mayBeCommitted(), r.begun) && f.start >= r.start && !late:
 		return enter
 	}
 	return stay
-}
-
-// begins is the log's end when this node began to lead: what earlier leaders may have committed is below it.
-func (r *Replica) begins() int64 {
-	if planted.Is(planted.BeginIgnored) {
-		return 0
-	}
-	return r.begun
 }
 
 // mayBeCommitted is the end of what may be committed: while the high watermark is not known, everything that was found.
@@ -88,7 +80,7 @@ func (r *Replica) mayBeCommitted() int64 {
 
 // await lets a follower hold back the high watermark from now on.
 func (r *Replica) await(f *follower) {
-	f.counts = !planted.Is(planted.WishUncounted)
+	f.counts = true
 	if !slices.Contains(r.wish.more, f.node) {
 		r.wish.more = append(r.wish.more, f.node)
 	}
