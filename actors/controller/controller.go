@@ -80,9 +80,10 @@ type Controller struct {
 	waiting   []waiter     // committed, not yet in effect at the broker, by ascending index
 	parked    []request    // until somebody leads
 	passed    map[stage.RequestID]request
-	brought   []brought // by ascending number
-	asked     uint64    // the number of the last of them
-	shown     int64     // index of the image that is in effect at the broker
+	brought   []brought  // by ascending number
+	unproved  []unproved // by ascending number; none unless this node leads
+	asked     uint64     // the number of the last of both
+	shown     int64      // index of the image that is in effect at the broker
 	growth    growth
 
 	sent     map[stage.RequestID]uint64 // snapshots on their way, by whom they are for
@@ -198,5 +199,5 @@ func (k *Controller) otherwise(c stage.Context, m any) {
 
 // Parked is how many requests wait here for a leader, for a commit, or for an image to be in effect: for those who look on.
 func (k *Controller) Parked() int {
-	return len(k.proposals) + len(k.waiting) + len(k.parked) + len(k.passed) + len(k.brought) + len(k.leavers)
+	return len(k.proposals) + len(k.waiting) + len(k.parked) + len(k.passed) + len(k.brought) + len(k.unproved) + len(k.leavers)
 }

@@ -139,6 +139,10 @@ func (k *Controller) roleChanged(c stage.Context, s *raft.SoftState) {
 	if s.RaftState != raft.StateLeader {
 		k.leading, k.risen, k.tip, k.changing = false, false, nil, 0
 		k.parked, k.leavers = append(k.parked, k.leavers...), nil
+		for _, u := range k.unproved {
+			k.parked = append(k.parked, u.request)
+		}
+		k.unproved = nil
 	}
 	k.image = k.image.WithLeader(nodeID(s.Lead))
 	k.tellBroker(c, []image.Change{})

@@ -93,6 +93,25 @@ func TestADeadLeaderIsReplacedAndFencedInHalfASecond(t *testing.T) {
 	}
 }
 
+// A leader that nobody hears, and that has not noticed, knows nothing of what was made since: it must not say that it is not there.
+func TestADeposedLeaderDeniesNothing(t *testing.T) {
+	w := three(t, controller.Options{})
+	old := w.image(1).Leader
+	rest := others(old, 1, 2, 3)
+	w.cut = map[message.NodeID]bool{old: true}
+	id := w.send(message.ControllerAt(old), &message.DeleteTopics{Topics: []message.TopicRef{{Name: "T"}}})
+	w.run("another leader", func() bool { l := w.image(rest[0]).Leader; return l != old && l != message.Nobody })
+	w.create(rest[0], "T", 1)
+	if w.answers[id] != nil {
+		t.Fatalf("a leader that cannot know has answered %+v", w.answers[id])
+	}
+	w.cut = nil
+	w.run("an answer", func() bool { return w.answers[id] != nil })
+	if a := w.answers[id].(*message.TopicsDeleted); a.Results[0].Code != message.OK {
+		t.Fatalf("%+v", a.Results[0])
+	}
+}
+
 // A connection that is lost between a follower and the leader topples nobody: the others hear the leader still.
 func TestALostConnectionTopplesNobody(t *testing.T) {
 	w := three(t, controller.Options{})

@@ -109,14 +109,19 @@ func (k *Controller) bring(c stage.Context, r request, answer any) {
 // readAgain asks the leader up to where entries are committed. The question or its answer may be lost: until there is one,
 // it is asked with every tick.
 func (k *Controller) readAgain() {
-	if len(k.brought) > 0 {
+	if len(k.brought) > 0 || len(k.unproved) > 0 {
 		k.raft.ReadIndex(binary.BigEndian.AppendUint64(nil, k.asked))
 	}
 }
 
-// confirmed: everything that the leader knew when it answered is at or below an index.
+// confirmed: everything that the leader knew when it answered is at or below an index, and if that is this node, it led.
 func (k *Controller) confirmed(c stage.Context, s raft.ReadState) {
 	number := binary.BigEndian.Uint64(s.RequestCtx)
+	for len(k.unproved) > 0 && k.unproved[0].number <= number {
+		u := k.unproved[0]
+		k.unproved = k.unproved[1:]
+		k.answerWhenSeen(c, u.request, u.reply)
+	}
 	for len(k.brought) > 0 && k.brought[0].number <= number {
 		b := k.brought[0]
 		k.brought = k.brought[1:]
@@ -159,7 +164,21 @@ func (k *Controller) decide(c stage.Context, r request) {
 		k.tellBroker(c, nil) // it started again and has no image
 		return
 	}
-	k.answerWhenSeen(c, r, d.Reply)
+	k.prove(c, read{r, d.Reply})
+}
+
+// unproved is an answer that needs no record. It leaves when the quorum has confirmed that this node led still when it decided: one
+// that was paused, and does not know yet that another leads, would say of what has been made since that it is not there.
+type unproved struct {
+	number uint64
+	read
+}
+
+func (k *Controller) prove(c stage.Context, r read) {
+	k.asked++
+	k.unproved = append(k.unproved, unproved{k.asked, r})
+	k.readAgain()
+	k.advance(c)
 }
 
 // answerWhenSeen answers what needs no record, but not before the broker has the image that the answer rests on: who is told
