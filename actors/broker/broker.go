@@ -9,6 +9,7 @@ package broker
 import (
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/broker/budget"
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
@@ -56,6 +57,7 @@ type Broker struct {
 	fenced      bool // what this node has is served nowhere
 	turned      bool // that has changed, and its partitions are not told yet
 	wishes      map[stage.RequestID]stage.Caller
+	budgets     [message.Sides]budget.Budget // of throttled replication
 }
 
 // local is a topic of which this node has replicas, as they were told.
@@ -97,6 +99,10 @@ func (b *Broker) Receive(c stage.Context) {
 		b.withdraw(c)
 	case *message.AlterPartition:
 		b.wish(c, m)
+	case *message.Draw:
+		b.draw(c, m)
+	case *message.Spent:
+		b.budgets[m.Side].Spent(m.Bytes)
 	case *message.PartitionsAltered:
 		b.wished(c, m)
 	case *stage.Gone:

@@ -171,12 +171,12 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 	wasMine := was != nil && was.IsReplica(c.Self().Node)
 	switch {
 	case mine && !wasMine:
-		l := b.leadership(t, p, config)
+		l := b.leadership(c, t, index, config)
 		if !c.Spawn(at, b.opts.NewPartition(id, l)) {
 			c.Send(at, l) // it outlived this actor's failure
 		}
 	case mine && (configured || differ(was, p)):
-		c.Send(at, b.leadership(t, p, config))
+		c.Send(at, b.leadership(c, t, index, config))
 	case !mine && wasMine:
 		c.Send(at, &message.Deleted{})
 	}
@@ -197,7 +197,8 @@ func differ(was, is *image.Partition) bool {
 }
 
 // leadership is what a replica is told. On a fenced node nobody leads.
-func (b *Broker) leadership(t *image.Topic, p *image.Partition, config setting.Topic) *message.Leadership {
+func (b *Broker) leadership(c stage.Context, t *image.Topic, index int32, config setting.Topic) *message.Leadership {
+	p, self := &t.Partitions[index], int32(c.Self().Node)
 	leader := p.Leader
 	if b.fenced {
 		leader = message.Nobody
@@ -205,5 +206,6 @@ func (b *Broker) leadership(t *image.Topic, p *image.Partition, config setting.T
 	return &message.Leadership{
 		Name: t.Name, Leader: leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch,
 		Replicas: p.Replicas, ISR: p.ISR, Config: config, Internal: t.Internal,
+		LeaderThrottled: config.LeaderThrottled.Has(index, self), FollowerThrottled: config.FollowerThrottled.Has(index, self),
 	}
 }

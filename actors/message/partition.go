@@ -13,6 +13,9 @@ type Leadership struct {
 	ISR            []NodeID
 	Config         setting.Topic
 	Internal       bool // of an internal topic: clients may not write
+	// LeaderThrottled says that this node, where it leads, sends at the throttled rate to followers that are not in sync;
+	// FollowerThrottled, that it copies at that rate while it is not (KIP-73).
+	LeaderThrottled, FollowerThrottled bool
 }
 
 // Deleted tells a replica that its topic is gone: answer everybody, delete the files, stop.

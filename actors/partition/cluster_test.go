@@ -2,6 +2,7 @@ package partition
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/broker/budget"
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -26,10 +28,12 @@ type cluster struct {
 	nodes  []*member // node n is at n-1
 	office message.Leadership
 
-	next    int32             // the producer's sequence
-	pending *pending          // what it has not been acknowledged
-	tries   int               // of that
-	acked   map[int64]pending // by base offset
+	rate    [message.Sides]int64                             // of throttled replication; 0 is none
+	budgets map[message.NodeID]*[message.Sides]budget.Budget // of each node
+	next    int32                                            // the producer's sequence
+	pending *pending                                         // what it has not been acknowledged
+	tries   int                                              // of that
+	acked   map[int64]pending                                // by base offset
 }
 
 type member struct {
@@ -42,7 +46,7 @@ type member struct {
 }
 
 func newCluster(t *testing.T, seed uint64, nodes int, change ...func(o *message.Leadership)) *cluster {
-	w := &cluster{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 4)), world: stage.NewScheduler(seed, noon), acked: map[int64]pending{}, office: *office()}
+	w := &cluster{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 4)), world: stage.NewScheduler(seed, noon), acked: map[int64]pending{}, budgets: map[message.NodeID]*[message.Sides]budget.Budget{}, office: *office()}
 	w.office.Replicas, w.office.ISR = nil, nil
 	for n := range message.NodeID(nodes) {
 		w.nodes = append(w.nodes, &member{id: n + 1, files: vfs.Memory(vfs.MemoryOptions{})})
@@ -94,18 +98,26 @@ func (r road) Send(l stage.Letter) {
 func (w *cluster) raise(m *member) {
 	m.lives++
 	m.down = false
+	w.budgets[m.id] = &[message.Sides]budget.Budget{}
 	m.stage = stage.NewSimulated(w.world, stage.Options{Node: m.id, FS: vfs.Cached(m.files, 4), Post: road{w, m, m.lives}}, m.lives)
 	m.stage.Spawn(message.DiskAt(m.id), disk.New(disk.Options{FileBytes: 1 << 15, GrowBytes: 1 << 12, Parallel: 1, Interval: 20 * time.Millisecond}))
 	m.stage.Spawn(message.BrokerAt(m.id), func() stage.Actor { return &clerk{w} })
 	m.stage.Spawn(message.PartitionAt(m.id, here), New(Options{ID: here, Leadership: w.word(), LagMax: time.Second, PullBytes: 512}))
 }
 
-// clerk is the way to the controller.
+// clerk is the way to the controller, and keeps the node's budget of throttled replication.
 type clerk struct{ w *cluster }
 
 func (k *clerk) Receive(c stage.Context) {
-	if m, ok := c.Message().(*message.AlterPartition); ok {
+	b := k.w.budgets[c.Self().Node]
+	switch m := c.Message().(type) {
+	case *message.AlterPartition:
 		c.Answer(c.Caller(), &message.PartitionsAltered{Codes: []message.Code{k.w.alter(m)}})
+	case *message.Draw:
+		bytes, wait := b[m.Side].Draw(int64(m.Most), cmp.Or(k.w.rate[m.Side], budget.Unlimited), c.Now())
+		c.Answer(c.Caller(), &message.Drawn{Side: m.Side, Bytes: int32(bytes), Wait: wait})
+	case *message.Spent:
+		b[m.Side].Spent(m.Bytes)
 	}
 }
 

@@ -28,6 +28,8 @@ type follow struct {
 	asked   stage.RequestID // the pull that the leader has; 0: none
 	silence time.Duration   // the last pause
 	resting bool            // a repull is on its way
+	draw    drawing
+	share   int32 // that was drawn for the pull; 0: it is not throttled
 }
 
 // mustPull says that this replica follows and its leader has no pull of it, nor will it get one by itself.
@@ -41,6 +43,8 @@ func (p *Partition) pull(c stage.Context) {
 	case !p.mustPull():
 	case p.phase == closed:
 		p.open(c)
+	case p.phase == open && p.replica.Throttled():
+		p.draw(c, message.FollowerSide, p.post.PullBytes)
 	case p.phase == open:
 		p.follow.asked = c.Ask(p.leader(), p.wants(), pullPatience)
 	}
@@ -79,6 +83,7 @@ func (p *Partition) repull(c stage.Context) {
 // leaderIsSilent is a pull that was not answered in time, or that nobody will answer.
 func (p *Partition) leaderIsSilent(c stage.Context) {
 	p.follow.asked = 0
+	p.settleShare(c, 0)
 	if _, late := c.Message().(*stage.TimedOut); late {
 		p.pull(c)
 		return
@@ -92,6 +97,7 @@ func (p *Partition) pulled(c stage.Context, m *message.Pulled) {
 		return
 	}
 	p.follow.asked = 0
+	p.settleShare(c, len(m.Batches))
 	p.ask(c, request{ask: m})
 }
 

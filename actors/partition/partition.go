@@ -113,6 +113,10 @@ func (p *Partition) Receive(c stage.Context) {
 		p.gathered(c, m)
 	case *shortened:
 		p.shortened(c, m)
+	case *message.Drawn:
+		p.drawn(c, m)
+	case *redraw:
+		p.redraw(c, m)
 	case *repull:
 		p.repull(c)
 	case *tell:
@@ -201,6 +205,10 @@ func (p *Partition) unanswered(c stage.Context) {
 		p.leaderIsSilent(c)
 	case id == p.followers.proposal:
 		p.unheard(c)
+	case id == p.followers.draw.asked:
+		p.undrawn(c, message.LeaderSide)
+	case id == p.follow.draw.asked:
+		p.undrawn(c, message.FollowerSide)
 	}
 }
 
@@ -211,6 +219,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	p.post.Leadership = p.replica.Office()
 	p.due = time.Time{} // retention may be another now
 	if out.Changed {
+		p.settleShare(c, 0)
 		p.follow, p.followers.proposal = follow{}, 0
 		p.dismissFollowers(c, message.NotLeaderOrFollower)
 	}

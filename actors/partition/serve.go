@@ -26,6 +26,7 @@ type followers struct {
 	telling  bool            // a tell is on its way
 	watching bool            // a look is on its way
 	proposal stage.RequestID // for another in-sync set; 0: none
+	draw     drawing
 }
 
 // pulling is a follower's pull.
@@ -71,27 +72,35 @@ func (p *Partition) pullOf(node message.NodeID) int {
 // bringAll has read what followers wait for, whether it is synced here or not: they sync it at the same time.
 func (p *Partition) bringAll(c stage.Context) {
 	for i := range p.followers.pulls {
-		if q := &p.followers.pulls[i]; !q.reading && p.replica.Due(q.from.Address.Node) == replica.Bring {
-			q.reading = true
-			p.gather(c, q)
+		switch q := &p.followers.pulls[i]; {
+		case q.reading || p.replica.Due(q.from.Address.Node) != replica.Bring:
+		case p.replica.Throttles(q.from.Address.Node):
+			p.draw(c, message.LeaderSide, q.ask.BytesMax)
+		default:
+			p.gather(c, q, 0)
 		}
 	}
 }
 
 // gathered is what comes back from reading elsewhere.
 type gathered struct {
-	from stage.Caller
-	raw  []byte
-	err  error
+	from  stage.Caller
+	share int32 // that was drawn for it; 0: it is not throttled
+	raw   []byte
+	err   error
 }
 
-// gather reads whole batches for a follower into one buffer.
-func (p *Partition) gather(c stage.Context, q *pulling) {
+// gather reads whole batches for a follower into one buffer, as many as fit its share if it is throttled.
+func (p *Partition) gather(c stage.Context, q *pulling, share int32) {
+	q.reading = true
 	v, from := p.log.View(p.seen), q.from
 	at, most := max(q.ask.End, p.log.Start()), int(min(max(q.ask.BytesMax, 0), pullBytesMost))
+	if share > 0 {
+		most = min(most, int(share))
+	}
 	c.Offload(readCost, func() any {
 		raw, err := read(v, at, most)
-		return &gathered{from, raw, err}
+		return &gathered{from, share, raw, err}
 	})
 }
 
@@ -107,6 +116,7 @@ func read(v message.View, at int64, most int) ([]byte, error) {
 
 // gathered answers the pull, unless it was answered otherwise meanwhile.
 func (p *Partition) gathered(c stage.Context, m *gathered) {
+	p.spent(c, message.LeaderSide, len(m.raw), m.share)
 	i := slices.IndexFunc(p.followers.pulls, func(q pulling) bool { return q.from == m.from })
 	if i < 0 || p.phase != open {
 		return
@@ -178,5 +188,5 @@ func (p *Partition) dismissFollowers(c stage.Context, code message.Code) {
 
 // busy says that a pull is being answered, or soon will be, or that who is in sync is not settled.
 func (f *followers) busy() bool {
-	return f.telling || f.watching || f.proposal != 0 || slices.ContainsFunc(f.pulls, func(q pulling) bool { return q.reading })
+	return f.telling || f.watching || f.draw.busy() || f.proposal != 0 || slices.ContainsFunc(f.pulls, func(q pulling) bool { return q.reading })
 }

@@ -53,7 +53,11 @@ func (s *Setting) fault(value string) string {
 		}
 		return s.outside(f)
 	case List:
-		return s.strange(Elements(value))
+		if all := Elements(value); s.Reads == nil {
+			return s.strange(all)
+		} else {
+			return s.Reads(s.Name, all)
+		}
 	case String, Class:
 		return s.strange([]string{value})
 	}

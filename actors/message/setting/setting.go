@@ -75,6 +75,8 @@ type Setting struct {
 	MinSet, MaxSet bool
 	// Valid, if any, are the only values, or the only elements of a list.
 	Valid []string
+	// Reads says what is wrong with a list's elements, empty if nothing; nil takes any.
+	Reads func(name string, elements []string) string
 	// Synonyms are the broker's settings that stand in where this one is not set, strongest first; its own name is not
 	// among them.
 	Synonyms []Synonym

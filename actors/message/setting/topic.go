@@ -33,6 +33,8 @@ type Topic struct {
 	// Fsync is Troupe's own durability=fsync (default): acknowledged means synced. False is durability=replicated, Kafka's
 	// rule: acknowledged means in the page cache of every in-sync replica.
 	Fsync bool
+	// LeaderThrottled and FollowerThrottled are which replicas replicate at a throttled rate.
+	LeaderThrottled, FollowerThrottled Replicas
 	// ProducerExpiry is the broker's producer.id.expiration.ms.
 	ProducerExpiry time.Duration
 }
@@ -69,6 +71,8 @@ func TopicFrom(own map[string]string, l Layers) Topic {
 		MinCompactionLagMillis:   num("min.compaction.lag.ms"),
 		MaxCompactionLagMillis:   num("max.compaction.lag.ms"),
 		Fsync:                    text("durability") != "replicated",
+		LeaderThrottled:          Replicas(text("leader.replication.throttled.replicas")),
+		FollowerThrottled:        Replicas(text("follower.replication.throttled.replicas")),
 		ProducerExpiry:           l.Millis("producer.id.expiration.ms"),
 	}
 }

@@ -1,12 +1,19 @@
 package replica
 
 import (
+	"slices"
+
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // Follows says that this node copies the log of another one, which leads.
 func (r *Replica) Follows() bool { return r.follows }
+
+// Throttled says that this follower copies no faster than its node's throttle lets it: while it is not in sync.
+func (r *Replica) Throttled() bool {
+	return r.follows && r.office.FollowerThrottled && !slices.Contains(r.office.ISR, r.self)
+}
 
 // Wants is what a follower asks its leader for, and tells it: the end that it has appended, and the end that is synced, which
 // alone acknowledges anything. lastEpoch is that of the last batch of its log, which starts at start.

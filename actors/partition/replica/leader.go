@@ -144,6 +144,11 @@ func (r *Replica) Due(node message.NodeID) Due {
 	return Wait
 }
 
+// Throttles says that a follower is sent no more than this node's throttle lets it: one that is in sync always is.
+func (r *Replica) Throttles(node message.NodeID) bool {
+	return r.office.LeaderThrottled && !slices.Contains(r.office.ISR, node)
+}
+
 // StartFrom says where followers are to let their logs start: what was below is gone here for good.
 func (r *Replica) StartFrom(start int64) { r.start = max(r.start, start) }
 

@@ -14,11 +14,11 @@ import (
 // TestPlays tells the replica of node 1 what happens, line by line, and shows what it decides. A file's name is its
 // claim; go test -rewrite writes the answers anew.
 //
-//	office leader=1 epoch=1 [partition-epoch=0] [isr=1,2] [min=1] [durability=replicated]
+//	office leader=1 epoch=1 [partition-epoch=0] [isr=1,2] [min=1] [durability=replicated] [throttled=leader,follower]
 //	open end=0 [synced=0] | append end=10 | now | synced end=10 | admit acks=-1
 //	log 3@0 5@20 start=0 [first=0]                where which epoch begins; without it the log is of one epoch
 //	pull from=2 epoch=1 appended=10 synced=0 [last=1] [knows=-1]
-//	start from=10 | due node=2 | pass 15s | propose | refused | unheard | hope isr=1,2
+//	start from=10 | due node=2 | throttled [node=2] | pass 15s | propose | refused | unheard | hope isr=1,2
 //	wants | pulled epoch=1 high=10 | pulled epoch=1 diverging=3 end=20 | pulled epoch=1 code=1 start=30
 //	told high=10 | cut end=10
 func TestPlays(t *testing.T) {
@@ -132,6 +132,11 @@ func (s *scene) play(t *testing.T, words []string) string {
 		return fmt.Sprintf("low watermark %d", s.r.LowWatermark())
 	case "due":
 		return [...]string{"wait", "tell", "bring"}[s.r.Due(message.NodeID(arg.number("node", 0)))]
+	case "throttled":
+		if n := arg.number("node", 1); n != 1 {
+			return fmt.Sprint(s.r.Throttles(message.NodeID(n)))
+		}
+		return fmt.Sprint(s.r.Throttled())
 	case "propose":
 		return s.propose()
 	case "unheard":
@@ -250,6 +255,7 @@ func (a args) office() *message.Leadership {
 		}
 	}
 	o.Config.MinInsyncReplicas = int32(a.number("min", 1))
+	o.LeaderThrottled, o.FollowerThrottled = strings.Contains(a["throttled"], "leader"), strings.Contains(a["throttled"], "follower")
 	o.Config.Fsync = a["durability"] != "replicated"
 	return o
 }
