@@ -2,6 +2,7 @@ package setting
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -83,7 +84,7 @@ func (l Layers) Resolve(s *Setting, own map[string]string) Resolved {
 	if v, ok := own[s.Name]; ok && s.Scope != OfBroker {
 		r.From = append(r.From, Origin{Name: s.Name, Value: v, Source: ownSource[s.Scope]})
 	}
-	r.From = append(r.From, l.origins(s)...)
+	r.From = slices.AppendSeq(r.From, l.origins(s))
 	if len(r.From) > 0 {
 		v := r.From[0].scaled()
 		r.Value, r.Source = &v, r.From[0].Source
@@ -95,29 +96,38 @@ func (l Layers) Resolve(s *Setting, own map[string]string) Resolved {
 
 var ownSource = map[Scope]Source{OfTopic: FromTopic, OfGroup: FromGroup, OfMetrics: FromMetrics}
 
-// origins looks for a setting and its synonyms in the broker's layers and in the table.
-func (l Layers) origins(s *Setting) []Origin {
-	names := make([]Synonym, 0, 4)
-	if s.Scope == OfBroker {
-		names = append(names, Synonym{Name: s.Name})
-	}
-	names = append(names, s.Synonyms...)
-	found := make([]Origin, 0, 2)
-	for _, layer := range [...]struct {
-		get    func(string) (string, bool)
-		source Source
-	}{{in(l.Broker), FromBroker}, {in(l.Cluster), FromBrokersDefault}, {l.Static.Get, FromStart}, {tableDefault, FromTable}} {
-		for _, n := range names {
-			if v, ok := layer.get(n.Name); ok {
-				found = append(found, Origin{Name: n.Name, Value: v, Source: layer.source, times: n.Times})
+// origins looks for a setting and its synonyms in the broker's layers and in the table, the effective one first.
+func (l Layers) origins(s *Setting) iter.Seq[Origin] {
+	return func(yield func(Origin) bool) {
+		for _, source := range [...]Source{FromBroker, FromBrokersDefault, FromStart, FromTable} {
+			if s.Scope == OfBroker {
+				if v, ok := l.get(source, s.Name); ok && !yield(Origin{Name: s.Name, Value: v, Source: source}) {
+					return
+				}
+			}
+			for i := range s.Synonyms {
+				n := &s.Synonyms[i]
+				if v, ok := l.get(source, n.Name); ok && !yield(Origin{Name: n.Name, Value: v, Source: source, times: n.Times}) {
+					return
+				}
 			}
 		}
 	}
-	return found
 }
 
-func in(m map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) { v, ok := m[name]; return v, ok }
+// get is what one of the layers, or the table, has for a broker's setting.
+func (l Layers) get(layer Source, name string) (value string, ok bool) {
+	switch layer {
+	case FromBroker:
+		value, ok = l.Broker[name]
+	case FromBrokersDefault:
+		value, ok = l.Cluster[name]
+	case FromStart:
+		value, ok = l.Static.Get(name)
+	default:
+		return tableDefault(name)
+	}
+	return value, ok
 }
 
 func tableDefault(name string) (string, bool) {
@@ -140,7 +150,8 @@ func (o Origin) scaled() string {
 	return strconv.FormatInt(n*o.times, 10)
 }
 
-// value is a setting's effective value as text, empty for null. It allocates nothing for a setting without synonyms.
+// value is a setting's effective value as text, empty for null: that of Resolve, without where else it is set. Every produce request
+// asks for a topic's, so it allocates nothing unless the value is in other units.
 func (l Layers) value(scope Scope, name string, own map[string]string) string {
 	s, ok := Lookup(scope, name)
 	if !ok {
@@ -149,10 +160,15 @@ func (l Layers) value(scope Scope, name string, own map[string]string) string {
 	if v, ok := own[name]; ok {
 		return strings.TrimSpace(v)
 	}
-	if v := l.Resolve(s, nil).Value; v != nil {
-		return strings.TrimSpace(*v)
+	text := ""
+	if !s.Null {
+		text = s.Default
 	}
-	return ""
+	l.origins(s)(func(effective Origin) bool {
+		text = effective.scaled()
+		return false
+	})
+	return strings.TrimSpace(text)
 }
 
 // Text is a broker setting's effective value, empty for null. The name must be in the table, here and below.
