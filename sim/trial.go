@@ -192,9 +192,14 @@ func (t *trial) noteState(h *host, p *check.Partition) {
 	}
 	b := view.Bounds()
 	t.states[at] = b
-	name := p.String()
 	if t.onlooker != nil {
 		t.onlooker.shows(h, p, b)
+	}
+	if t.trace == nil {
+		return
+	}
+	name := p.String()
+	if t.onlooker != nil {
 		name += fmt.Sprintf("@%d", h.ID)
 	}
 	t.Note("state %s leads=%v epoch=%d start=%d high-watermark=%d end=%d", name, b.IsLeader, b.LeaderEpoch, b.LogStart, b.HighWatermark, b.LogEnd)
