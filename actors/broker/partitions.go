@@ -23,9 +23,7 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 	}
 	first := b.image == nil
 	b.image = next
-	if b.settled || b.inCluster(c) || planted.Is(planted.StaleImageShown) { // earlier images may lack what was acknowledged before the restart
-		c.Publish(next)
-	}
+	b.publish(c)
 	if planted.Is(planted.OrphansDeleted) && first {
 		b.tidy(c)
 	}
@@ -45,6 +43,16 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 	b.turned = false
 	c.Send(message.ControllerAt(c.Self().Node), &message.ImageApplied{Index: next.Index})
 	b.beat(c)
+}
+
+// publish shows the image to who serves clients. Earlier ones may lack what was acknowledged before the restart.
+func (b *Broker) publish(c stage.Context) {
+	if !b.settled && !b.inCluster(c) && !planted.Is(planted.StaleImageShown) {
+		return
+	}
+	shown := *b.image
+	shown.Stale = b.pulse.stale
+	c.Publish(&shown)
 }
 
 // turn looks whether this node is fenced: all its partitions have to know, though nothing of them has changed.

@@ -14,6 +14,8 @@ type pulse struct {
 	timer   stage.Timer
 	pending bool           // the timer runs
 	leaving []stage.Caller // who want to be told when this node may stop
+	heard   time.Time      // when the controller last knew this node
+	stale   bool           // that is long ago
 }
 
 // beat, to self: the next sign of life is due.
@@ -46,6 +48,7 @@ func (b *Broker) interval() time.Duration {
 func (b *Broker) alive(c stage.Context, m *message.BrokerAlive) {
 	p := &b.pulse
 	p.asked = 0
+	b.age(c, m.Code == message.OK)
 	pause := b.interval()
 	switch {
 	case m.Code == message.StaleBrokerEpoch || m.Code == message.BrokerIDNotRegistered:
@@ -59,6 +62,23 @@ func (b *Broker) alive(c stage.Context, m *message.BrokerAlive) {
 		b.relieved(c)
 	}
 	p.timer, p.pending = c.After(pause, &beat{}), true
+}
+
+// age notes for how long the controller has not known this node. Behind half a session others may lead what it led, and clients
+// that still reach it have to be told to ask elsewhere; what it has is as good to read as before.
+func (b *Broker) age(c stage.Context, known bool) {
+	p := &b.pulse
+	if known || p.heard.IsZero() {
+		p.heard = c.Now()
+	}
+	stale := c.Now().Sub(p.heard) > b.layers.Millis("broker.session.timeout.ms")/2
+	if stale == p.stale {
+		return
+	}
+	if p.stale = stale; stale {
+		c.Log().Warn("the controller is silent: nothing is written here until it is heard again", "since", p.heard)
+	}
+	b.publish(c)
 }
 
 // withdraw asks the controller to relieve this node of what it leads. Where nobody else could lead there is nothing to be

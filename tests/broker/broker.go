@@ -1,10 +1,12 @@
-// Package broker runs the real binary for the tests beside it: on loopback, on a port and in a data directory that the test
-// chooses, started and killed as often as the test likes. It stops only what it started.
+// Package broker runs the real binary for the tests beside it: alone or as nodes of a cluster, on loopback or in network
+// namespaces, on a port and in a data directory that the test chooses, started and killed as often as the test likes. It
+// stops only what it started.
 package broker
 
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -64,10 +66,12 @@ type Broker struct {
 	HTTP string // HOST:PORT for operators, of the process that runs
 	Data string // the data directory
 
-	t    *testing.T
-	args []string
-	cmd  *exec.Cmd
-	log  *os.File
+	t       *testing.T
+	args    []string
+	through []string // the command that runs the process in its network namespace, if it has one
+	cmd     *exec.Cmd
+	out     *bufio.Reader // what the process says
+	log     *os.File
 }
 
 // New prepares a broker on a free port, with more arguments for "troupe server"; Start runs it. It is killed when the test
@@ -90,38 +94,63 @@ func New(t *testing.T, data string, args ...string) *Broker {
 	return b
 }
 
+// freeAddr finds a port that nobody listens at. It lies below those that the kernel gives to clients: theirs would be taken
+// by one while the broker is down.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port below 32000 is free on 127.0.0.1")
+	return ""
 }
 
 // Start runs the process and waits for its ready line; it says how long that took.
 func (b *Broker) Start() time.Duration {
 	b.t.Helper()
+	began := time.Now()
+	b.begin()
+	b.awaitReady()
+	return time.Since(began)
+}
+
+// begin runs the process.
+func (b *Broker) begin() {
+	b.t.Helper()
 	args := append([]string{"server", "--data", b.Data, "--listeners", "PLAINTEXT://" + b.Addr, "--http", "127.0.0.1:0"}, b.args...)
 	b.cmd = Command(b.t, args...)
+	if len(b.through) > 0 {
+		env := b.cmd.Env
+		b.cmd = exec.Command(b.through[0], append(b.through[1:], b.cmd.Args...)...)
+		b.cmd.Env = env
+	}
 	b.cmd.Stderr = b.log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := b.cmd.StdoutPipe()
+	if err == nil {
+		b.out = bufio.NewReader(out)
+		err = b.cmd.Start()
+	}
 	if err != nil {
+		b.cmd = nil
 		b.t.Fatal(err)
 	}
-	began := time.Now()
-	if err := b.cmd.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	took := time.Since(began)
+}
+
+// awaitReady waits for the ready line, and not longer than any start should take.
+func (b *Broker) awaitReady() {
+	b.t.Helper()
+	late := time.AfterFunc(time.Minute, func() { b.cmd.Process.Kill() })
+	line, err := b.out.ReadString('\n')
+	late.Stop()
 	var kafka string
 	if _, wrong := fmt.Sscanf(line, "ready kafka=%s http=%s", &kafka, &b.HTTP); err != nil || wrong != nil {
-		b.t.Fatalf("the broker did not get ready: %q, %v", line, err)
+		b.t.Fatalf("the broker did not get ready within a minute: %q, %v", line, err)
 	}
-	return took
 }
 
 // Signal sends the process a signal.
@@ -131,6 +160,9 @@ func (b *Broker) Signal(s os.Signal) {
 		b.t.Fatal(err)
 	}
 }
+
+// Runs says whether there is a process that was not seen to end.
+func (b *Broker) Runs() bool { return b.cmd != nil }
 
 // Wait waits for the process to end by itself, and returns its exit code; -1 if a signal ended it.
 func (b *Broker) Wait() int {

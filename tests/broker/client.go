@@ -13,7 +13,12 @@ import (
 // NewClient makes a client that tries again soon, and closes it when the test ends.
 func (b *Broker) NewClient(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Addr), kgo.MetadataMinAge(50 * time.Millisecond),
+	return newClient(t, append([]kgo.Opt{kgo.SeedBrokers(b.Addr)}, opts...))
+}
+
+func newClient(t *testing.T, opts []kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.DisableClientMetrics()}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -37,11 +42,20 @@ func (b *Broker) CreateTopic(t *testing.T, topic string, partitions int32, overr
 // ReadAll reads a topic's partitions from their start to the end that they have now.
 func (b *Broker) ReadAll(t *testing.T, topic string, partitions int32) (all []*kgo.Record) {
 	t.Helper()
+	return readAll(t, b.NewClient(t, FromStart(topic, partitions)), topic)
+}
+
+// FromStart makes a client consume a topic's partitions from their start.
+func FromStart(topic string, partitions int32) kgo.Opt {
 	from := map[int32]kgo.Offset{}
 	for p := range partitions {
 		from[p] = kgo.NewOffset().AtStart()
 	}
-	client := b.NewClient(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	return kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
+}
+
+func readAll(t *testing.T, client *kgo.Client, topic string) (all []*kgo.Record) {
+	t.Helper()
 	defer client.Close()
 	ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
 	if err != nil {

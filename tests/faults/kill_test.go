@@ -2,10 +2,8 @@ package faults
 
 import (
 	"context"
-	"encoding/binary"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,50 +27,31 @@ func TestKillUnderLoad(t *testing.T) {
 	slowest := time.Duration(0)
 	n := rounds(t, 50, 4)
 	for range n {
-		before := load.acked.Load()
+		before := load.count()
 		time.Sleep(time.Duration(200+rand.IntN(400)) * time.Millisecond)
 		b.Kill()
 		slowest = max(slowest, b.Start())
 		load.awaitProgress(t, before)
 	}
 	load.stop(t)
-	t.Logf("%d kills, %d records acknowledged, slowest start %v", n, load.acked.Load(), slowest)
+	t.Logf("%d kills, %d records acknowledged, slowest start %v", n, load.count(), slowest)
 	if slowest > time.Second {
 		t.Errorf("the slowest of %d starts took %v, more than a second", n, slowest)
 	}
 	load.verify(t, b)
 }
 
-// load is two idempotent producers that number their records per partition, and what was acknowledged of them.
+// load is two idempotent producers that write as fast as they can, and what was acknowledged to them.
 type load struct {
+	*ledger
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
-	acked     atomic.Int64
-	mu        sync.Mutex
-	certain   map[id]int64 // acknowledged: at which offset
-	failures  []error
 	producers []*kgo.Client
-}
-
-// id is a record's own: which producer, which partition, which number.
-type id struct {
-	producer, partition uint32
-	number              uint64
-}
-
-func (i id) value() []byte {
-	b := binary.BigEndian.AppendUint32(nil, i.producer)
-	b = binary.BigEndian.AppendUint32(b, i.partition)
-	return append(binary.BigEndian.AppendUint64(b, i.number), make([]byte, 100)...)
-}
-
-func idOf(b []byte) id {
-	return id{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint64(b[8:])}
 }
 
 func startLoad(t *testing.T, b *broker.Broker) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{cancel: cancel, certain: map[id]int64{}}
+	l := &load{ledger: newLedger(), cancel: cancel}
 	for p := range uint32(2) {
 		client := b.NewClient(t, kgo.DefaultProduceTopic(killTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.MaxBufferedRecords(2000), kgo.ProducerLinger(time.Millisecond), kgo.RecordRetries(1<<30))
@@ -85,29 +64,18 @@ func startLoad(t *testing.T, b *broker.Broker) *load {
 func (l *load) produce(ctx context.Context, client *kgo.Client, producer uint32) {
 	for number := uint64(0); ctx.Err() == nil; number++ {
 		for partition := range uint32(killPartitions) {
-			i := id{producer, partition, number}
+			i := id{stream{producer, partition}, number}
 			client.Produce(context.Background(), &kgo.Record{Partition: int32(partition), Value: i.value()}, func(r *kgo.Record, err error) {
-				l.answered(i, r, err)
+				l.answered(i, r.Offset, err)
 			})
 		}
 	}
 }
 
-func (l *load) answered(i id, r *kgo.Record, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		l.failures = append(l.failures, err)
-		return
-	}
-	l.certain[i] = r.Offset
-	l.acked.Add(1)
-}
-
 // awaitProgress waits until records are acknowledged again.
-func (l *load) awaitProgress(t *testing.T, before int64) {
+func (l *load) awaitProgress(t *testing.T, before int) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); l.acked.Load() == before; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); l.count() == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nothing was acknowledged within 15 s of a restart")
 		}
@@ -127,34 +95,15 @@ func (l *load) stop(t *testing.T) {
 		done()
 		p.Close()
 	}
-	if len(l.failures) > 0 {
-		t.Errorf("%d records failed although their producers retry for ever; the first: %v", len(l.failures), l.failures[0])
+	if len(l.failed) > 0 {
+		t.Errorf("%d records failed although their producers retry for ever; the first: %v", len(l.failed), l.failed[0])
 	}
 }
 
 // verify reads everything back.
 func (l *load) verify(t *testing.T, b *broker.Broker) {
 	t.Helper()
-	seen, next := map[id]int64{}, map[[2]uint32]uint64{}
-	for _, r := range b.ReadAll(t, killTopic, killPartitions) {
-		i := idOf(r.Value)
-		if at, ok := seen[i]; ok {
-			t.Fatalf("record %+v is at offsets %d and %d", i, at, r.Offset)
-		}
-		seen[i] = r.Offset
-		stream := [2]uint32{i.producer, i.partition}
-		if i.number != next[stream] {
-			t.Fatalf("producer %d, partition %d: number %d came where %d was due", i.producer, i.partition, i.number, next[stream])
-		}
-		next[stream]++
+	if v := l.ledger.verify(b.ReadAll(t, killTopic, killPartitions)); v != (verdict{}) {
+		t.Errorf("of %d acknowledged records %d are lost, %d are there twice, %d are wrong: %s", l.count(), v.lost, v.doubled, v.wrong, v.first)
 	}
-	lost := 0
-	for i, offset := range l.certain {
-		if at, ok := seen[i]; !ok || at != offset {
-			if lost++; lost < 5 {
-				t.Errorf("record %+v was acknowledged at offset %d, and is at %d (there: %v)", i, offset, at, ok)
-			}
-		}
-	}
-	t.Logf("%d records read, %d acknowledged, %d lost", len(seen), len(l.certain), lost)
 }

@@ -1,5 +1,6 @@
-// Package faults does to the real binary what the simulator cannot: it kills processes and fills disks, on loopback, a bounded
-// number of times, and stops only what it started. TROUPE_FULL=1 runs the whole number of rounds.
+// Package faults does to the real binary what the simulator cannot: it kills and stops processes, fills and wipes disks, and cuts
+// networks that it makes for the purpose, a bounded number of times, and stops only what it started. TROUPE_FULL=1 runs the
+// whole number of rounds; the script run does every fault to a cluster and writes docs/faults.md.
 package faults
 
 import (

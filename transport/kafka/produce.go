@@ -152,6 +152,10 @@ func (p *produce) refuse(t *producedTopic, part *producedPart) message.Code {
 		part.result.Leader, part.result.LeaderEpoch = at.Leader, at.LeaderEpoch
 		return message.NotLeaderOrFollower
 	}
+	if p.r.Image.Stale {
+		part.result.Leader = message.Nobody
+		return message.NotLeaderOrFollower
+	}
 	part.to = t.topic.At(part.index)
 	return message.OK
 }

@@ -57,7 +57,10 @@ func newServer(o *Options) (*server.Server, error) {
 			Username: user, Password: o.Secret, TLSConfig: o.TLS,
 			// A node that was told of by another is sought for ever, as those in Join are: else a cut that outlasts the tries would never heal.
 			ConnectRetries: math.MaxInt32,
-			PoolSize:       1, PinnedAccounts: laneNames[:],
+			// A route over which nothing comes is given up a little after the link: behind a cut TCP would try again ever more seldom, for as
+			// long again as the cut has lasted.
+			PingInterval: o.Limits.Silence / 2, MaxPingsOut: 2,
+			PoolSize: 1, PinnedAccounts: laneNames[:],
 			Compression: server.CompressionOpts{Mode: server.CompressionOff},
 		},
 	}
