@@ -152,7 +152,7 @@ func (p *produce) refuse(t *producedTopic, part *producedPart) message.Code {
 		part.result.Leader, part.result.LeaderEpoch = at.Leader, at.LeaderEpoch
 		return message.NotLeaderOrFollower
 	}
-	if p.r.Image.Stale {
+	if p.r.Image.Stale && len(at.ISR)+len(at.ELR) > 1 { // nobody else can lead where nobody else has everything
 		part.result.Leader = message.Nobody
 		return message.NotLeaderOrFollower
 	}
