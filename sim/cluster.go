@@ -68,6 +68,7 @@ var clusterMixes = [][]FaultKind{
 	{Slow, Hung, Pause, Unlink},
 	{Slow, Blackout, Blackout}, // what the slow disk has not synced is lost, and whoever comes back first leads
 	{Sever, Clog, Power, Kill}, // a follower falls behind, and then its leader dies
+	{Rot, Garbled, Power},
 }
 
 func (s *Scenario) drawClusterFaults(r *rand.Rand) {
@@ -98,6 +99,8 @@ func (s *Scenario) drawClusterFault(r *rand.Rand, kind FaultKind) Fault {
 	case Sever, OneWay, Unlink:
 		f.Who, f.On = "", nil
 		f.Peer = 1 + (f.Node+message.NodeID(r.IntN(s.Nodes-1)))%message.NodeID(s.Nodes)
+	case Rot, Garbled:
+		f.Path = pick(r, ".log", ".log", ".log", ".index", "epochs", "producers")
 	case Halves:
 		f.Amount = 1 + r.IntN(1<<s.Nodes-2)
 	case Lag:

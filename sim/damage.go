@@ -111,6 +111,9 @@ func readFile(disk *vfs.MemoryFS, path string) ([]byte, error) {
 // made anew, costs nothing. Without metadata or journal a node may refuse to start, if it names the file.
 func (n *nemesis) mayDamage(h *host, path string, bytes []byte, from, to int) bool {
 	parts := strings.Split(path, "/")
+	if parts[0] != "topics" && n.trial.onlooker != nil {
+		return false // whoever loses the quorum's or the journal's bytes stays down, and there may be too few without it
+	}
 	if parts[0] != "topics" {
 		n.trial.vital = append(n.trial.vital, path)
 		return true
@@ -126,7 +129,7 @@ func (n *nemesis) mayDamage(h *host, path string, bytes []byte, from, to int) bo
 		return parts[3] != "start" // how far records are deleted is nowhere else once the journal has moved on
 	}
 	first, next := batchesAt(bytes, from, to)
-	if first < 0 || next > n.proven(h, p) {
+	if first < 0 || next > n.proven(h, p) || n.trial.onlooker != nil && !n.trial.onlooker.elsewhere(h.ID, p, next) {
 		return false
 	}
 	n.trial.history.Damaged(p, first, next)

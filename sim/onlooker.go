@@ -26,6 +26,8 @@ type onlooker struct {
 	term    uint64
 	newest  *image.Image                     // that anybody has shown
 	idle    map[message.NodeID]time.Duration // since when a node knows that it is fenced
+	rotten  message.NodeID                   // whose disk has damaged something; 0: none
+	whole   map[copyOf]bool                  // since the world was to settle, of those that were damaged
 }
 
 func newOnlooker(t *trial) *onlooker {
@@ -165,6 +167,7 @@ func (t *trial) settle() {
 		return
 	}
 	t.history.Settled = false
+	t.onlooker.whole = map[copyOf]bool{}
 	what := ""
 	if !t.until(settleBound, func() bool { what = t.onlooker.unsettled(); return what == "" }) {
 		for topic, i := range t.onlooker.newest.Reassigning() {
@@ -207,6 +210,9 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 	}
 	if p.Leader < 1 {
 		return fmt.Sprintf("%s has no leader", of)
+	}
+	if what := o.unmended(p, of); what != "" {
+		return what
 	}
 	leader := o.bounds(p.Leader, of)
 	for _, node := range p.Replicas {
@@ -288,7 +294,7 @@ func (o *onlooker) read(node message.NodeID, of *check.Partition, start int64) (
 
 // epochs asks of every batch whether the log's memory of its leader epoch ends behind it.
 func (o *onlooker) epochs(of *check.Partition, node message.NodeID, view message.View, bytes record.Batch) {
-	for len(bytes) > record.HeaderSize && bytes.Size() <= len(bytes) {
+	for len(bytes) > record.HeaderSize && bytes.Size() > 0 && bytes.Size() <= len(bytes) {
 		b := bytes[:bytes.Size()]
 		bytes = bytes[len(b):]
 		epoch, end := view.EpochEnd(b.LeaderEpoch())

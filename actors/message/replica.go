@@ -31,3 +31,19 @@ type Pulled struct {
 	DivergingEnd   int64
 	Batches        []byte // whole batches, offsets and epochs set
 }
+
+// Mend asks another replica of the partition, whichever of the two leads, for the batches with the offsets from From up to Next, which
+// the asker's disk has damaged. Only what is committed is asked for and lent: that is the same in every copy.
+type Mend struct {
+	LeaderEpoch int32 // of the term that both must know
+	From, Next  int64
+	BytesMax    int32 // of batches in the answer, but at least one batch
+}
+
+// Mended answers Mend.
+type Mended struct {
+	// Code is OK, FencedLeaderEpoch or UnknownLeaderEpoch (another term is known here), OffsetNotAvailable (so much is not known to be
+	// committed here), OffsetOutOfRange (it was deleted), CorruptMessage (it is damaged here as well), or KafkaStorageError.
+	Code    Code
+	Batches []byte // whole batches that were checked, the first of which begins at From
+}

@@ -24,6 +24,18 @@ func (m *Pulled) spell(s *scribe) {
 	s.raw(&m.Batches)
 }
 
+func (m *Mend) spell(s *scribe) {
+	number(s, &m.LeaderEpoch)
+	number(s, &m.From)
+	number(s, &m.Next)
+	number(s, &m.BytesMax)
+}
+
+func (m *Mended) spell(s *scribe) {
+	number(s, &m.Code)
+	s.raw(&m.Batches)
+}
+
 func (m *BrokerHeartbeat) spell(s *scribe) {
 	number(s, &m.Node)
 	number(s, &m.Epoch)

@@ -40,6 +40,7 @@ type Bounds struct {
 	Leader        NodeID
 	LeaderEpoch   int32
 	IsLeader      bool
+	Damaged       int // ranges that are known to be damaged in this copy, and not mended yet
 }
 
 // Slice is a range of whole batches in one file. An empty one has no File.
@@ -61,7 +62,7 @@ type TimedOffset struct {
 var ErrOffsetOutOfRange = errors.New("the offset is outside of the log")
 
 // Damaged is a range of a log whose bytes fail their checks below what was once durable. It is kept, answered with an
-// error that names it, and never cut away.
+// error that names it, and never cut away. Who meets it sends it to the partition, which mends it from another replica if there is one.
 type Damaged struct {
 	File        string
 	From, To    int64 // bytes within the file

@@ -11,7 +11,7 @@ import (
 //	byte 0   1 ...                               ... end
 //	┌──────┬────────────────────────────────────┬──────────────────────────────────┐
 //	│ tag  │ int, bool, nil | str, bin 16 (ids), │ raw bytes                        │
-//	│      │ nil | array n, n times its fields  │ (Raft.Message, Pulled.Batches)   │
+//	│      │ nil | array n, n times its fields  │ (Raft.Message, Pulled.Batches, …)│
 //	└──────┴────────────────────────────────────┴──────────────────────────────────┘
 //
 // Fields have no names and no number of their own: a word that is to carry something else gets another tag.
@@ -51,6 +51,8 @@ const (
 	wordReassignPartitions
 	wordUnregisterBroker
 	wordResults
+	wordMend
+	wordMended
 )
 
 func (*Raft) word() tag                { return wordRaft }
@@ -78,6 +80,8 @@ func (*QuorumDescribed) word() tag     { return wordQuorumDescribed }
 func (*ReassignPartitions) word() tag  { return wordReassignPartitions }
 func (*UnregisterBroker) word() tag    { return wordUnregisterBroker }
 func (*Results) word() tag             { return wordResults }
+func (*Mend) word() tag                { return wordMend }
+func (*Mended) word() tag              { return wordMended }
 
 // Lane is the way that a word takes to another node, so that big ones do not hold up those that keep the cluster alive.
 type Lane uint8
@@ -96,6 +100,10 @@ const bulkMin = 32 << 10
 func LaneOf(w Word) Lane {
 	switch w := w.(type) {
 	case *Pulled:
+		if len(w.Batches) > 0 {
+			return Bulk
+		}
+	case *Mended:
 		if len(w.Batches) > 0 {
 			return Bulk
 		}
@@ -134,6 +142,8 @@ var words = [...]func() Word{
 	wordReassignPartitions:  func() Word { return new(ReassignPartitions) },
 	wordUnregisterBroker:    func() Word { return new(UnregisterBroker) },
 	wordResults:             func() Word { return new(Results) },
+	wordMend:                func() Word { return new(Mend) },
+	wordMended:              func() Word { return new(Mended) },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

@@ -133,6 +133,8 @@ func TestAWordCutAnywhereOrWithMoreBehindIsRefused(t *testing.T) {
 				raw = len(w.Message)
 			case *Pulled:
 				raw = len(w.Batches)
+			case *Mended:
+				raw = len(w.Batches)
 			default:
 				if back, err := DecodeWord(append(bytes.Clone(b), 0)); err == nil {
 					t.Fatalf("a byte behind it was taken: %#v", back)
@@ -190,6 +192,8 @@ func TestBulkIsWhatIsBig(t *testing.T) {
 		{nil, Control},
 		{&Pulled{}, Control},
 		{&Pulled{Batches: []byte{1}}, Bulk},
+		{&Mended{}, Control},
+		{&Mended{Batches: []byte{1}}, Bulk},
 		{&Pull{}, Control},
 		{&Raft{Message: make([]byte, bulkMin-1)}, Control},
 		{&Raft{Message: make([]byte, bulkMin)}, Bulk},

@@ -499,6 +499,25 @@ func TestWhoIsFencedComesBackToAnIdleLeader(t *testing.T) {
 	}
 }
 
+// What rots in a log that is in use, and that nobody reads, is found by the sweeps and mended: in a follower's copy and in a leader's.
+func TestAScrubFindsDamageAndMendsIt(t *testing.T) {
+	for _, rotten := range []int{0, 1} {
+		w := newCluster(t, 6, 2)
+		w.say(20)
+		m := w.nodes[rotten]
+		if err := m.files.Rot(dir(here)+"/00000000000000000000.log", 70, 3); err != nil {
+			t.Fatal(err)
+		}
+		m.stage.Send(message.PartitionAt(m.id, here), &message.Sweep{})
+		w.world.RunFor(5 * time.Second)
+		w.judge()
+		if p := m.stage.Actor(message.PartitionAt(m.id, here)).(*Partition); len(p.mending.damaged) > 0 || p.mending.scrubbed == 0 {
+			t.Errorf("node %d: %+v", m.id, p.mending)
+		}
+		w.close()
+	}
+}
+
 // Everything at once: nodes are killed, cut off and come back, leaders change, and in the end everything is everywhere.
 func TestClusters(t *testing.T) {
 	for seed := range uint64(200) {

@@ -141,6 +141,8 @@ func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
 		c.Answer(r.from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
 	case *message.DescribeProducers:
 		c.Answer(r.from, &message.ProducersDescribed{Code: code})
+	case *message.Mend:
+		c.Answer(r.from, &message.Mended{Code: code})
 	case *message.Pull:
 		c.Answer(r.from, p.replica.Answer(code, -1))
 	}

@@ -161,6 +161,7 @@ func (p *Partition) begin(c stage.Context, out replica.Out) {
 	}
 	p.watch(c)
 	p.pull(c)
+	p.mend(c)
 }
 
 // awaitRoom refuses everybody until there may be room to open the log, and asks the disk anew then. To fail would not help:
@@ -181,9 +182,7 @@ func (p *Partition) retry(c stage.Context) {
 
 // tell reports what opening found wrong.
 func (p *Partition) tell(c stage.Context, f *found) {
-	for i := range f.recovery.Quarantine {
-		c.Log().Error("a part of the log is damaged and not served", "err", &f.recovery.Quarantine[i])
-	}
+	p.damageFound(c, f.recovery.Quarantine...)
 	if f.recovery.Cut > 0 {
 		c.Log().Info("an unsynced tail of the log was cut", "bytes", f.recovery.Cut, "end", f.log.End())
 	}

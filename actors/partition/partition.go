@@ -41,6 +41,7 @@ type Partition struct {
 
 	follow    follow     // what there is between this follower and its leader
 	followers followers  // what there is between this leader and its followers
+	mending   mending    // what the disk has damaged
 	cutting   truncation // under way
 
 	acksAll    queue          // appends that wait for the high watermark
@@ -86,6 +87,7 @@ type (
 	repull struct{} // the leader may answer now
 	tell   struct{} // followers do not know yet what is committed
 	look   struct{} // is everybody in sync who is said to be?
+	remend struct{} // another replica may have what is damaged here
 )
 
 // Receive is the table of contents.
@@ -97,7 +99,7 @@ func (p *Partition) Receive(c stage.Context) {
 		p.recover(c, m)
 	case *found:
 		p.opened(c, m)
-	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull:
+	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull, *message.Mend:
 		p.ask(c, request{c.Caller(), m})
 	case *message.Forget:
 		p.forget(c.Caller().Address)
@@ -117,6 +119,16 @@ func (p *Partition) Receive(c stage.Context) {
 		p.drawn(c, m)
 	case *redraw:
 		p.redraw(c, m)
+	case *lent:
+		p.lent(c, m)
+	case *message.Mended:
+		p.mended(c, m)
+	case *message.Damaged:
+		p.ask(c, request{ask: m})
+	case *scrubbed:
+		p.scrubbed(c, m)
+	case *remend:
+		p.remend(c)
 	case *repull:
 		p.repull(c)
 	case *tell:
@@ -189,8 +201,13 @@ func (p *Partition) serve(c stage.Context, r request) {
 		p.serveFollower(c, r.from, m)
 	case *message.Pulled:
 		p.take(c, m)
+	case *message.Mend:
+		p.lend(c, r.from, m)
+	case *message.Damaged: // a reader has met it
+		p.damageFound(c, *m)
 	case *message.Sweep:
 		if p.sweep(c) {
+			p.scrubIfUsed(c)
 			p.restIfIdle(c)
 		}
 	}
@@ -209,6 +226,8 @@ func (p *Partition) unanswered(c stage.Context) {
 		p.undrawn(c, message.LeaderSide)
 	case id == p.follow.draw.asked:
 		p.undrawn(c, message.FollowerSide)
+	case id == p.mending.asked:
+		p.mendLater(c, p.post.PauseMax)
 	}
 }
 
@@ -220,7 +239,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	p.due = time.Time{} // retention may be another now
 	if out.Changed {
 		p.settleShare(c, 0)
-		p.follow, p.followers.proposal = follow{}, 0
+		p.follow, p.followers.proposal, p.mending.asked = follow{}, 0, 0
 		p.dismissFollowers(c, message.NotLeaderOrFollower)
 	}
 	p.hearAnew(c)
@@ -228,6 +247,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 		p.log.Configure(rolling(&p.replica.Office().Config))
 		p.carryOut(c, out)
 		p.watch(c)
+		p.mend(c)
 	}
 	p.propose(c) // also while the log rests
 	p.pull(c)

@@ -93,25 +93,15 @@ type gathered struct {
 // gather reads whole batches for a follower into one buffer, as many as fit its share if it is throttled.
 func (p *Partition) gather(c stage.Context, q *pulling, share int32) {
 	q.reading = true
-	v, from := p.log.View(p.seen), q.from
+	v, from, gaps := p.log.View(p.seen), q.from, p.log.Gaps()
 	at, most := max(q.ask.End, p.log.Start()), int(min(max(q.ask.BytesMax, 0), pullBytesMost))
 	if share > 0 {
 		most = min(most, int(share))
 	}
 	c.Offload(readCost, func() any {
-		raw, err := read(v, at, most)
+		raw, err := read(v, at, v.Bounds().LogEnd, most, gaps)
 		return &gathered{from, share, raw, err}
 	})
-}
-
-func read(v message.View, at int64, most int) ([]byte, error) {
-	s, err := v.Read(at, v.Bounds().LogEnd, most, true)
-	if err != nil || s.Bytes == 0 {
-		return nil, err
-	}
-	raw := make([]byte, s.Bytes)
-	_, err = s.File.ReadAt(raw, s.At)
-	return raw, err
 }
 
 // gathered answers the pull, unless it was answered otherwise meanwhile.
@@ -130,6 +120,9 @@ func (p *Partition) gathered(c stage.Context, m *gathered) {
 	}
 	p.strikePull(i)
 	c.Answer(m.from, p.replica.Answer(message.KafkaStorageError, -1))
+	if damage, damaged := errors.AsType[*message.Damaged](m.err); damaged {
+		p.damageFound(c, *damage)
+	}
 }
 
 // answerPull answers with batches, or without any if only the high watermark is news.

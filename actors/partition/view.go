@@ -19,7 +19,7 @@ func (p *Partition) publish(c stage.Context) {
 		committed = p.log.End()
 	}
 	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: committed, LogEnd: p.log.End(),
-		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads()}
+		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Damaged: len(p.mending.damaged)}
 	p.visible = true
 	c.Publish(p.log.View(p.seen))
 	p.wake(c, message.OK)

@@ -143,6 +143,9 @@ func (l *Log) Start() int64 { return l.start }
 // End is the offset of the next record.
 func (l *Log) End() int64 { return l.next }
 
+// Gaps says that offsets may be missing between batches.
+func (l *Log) Gaps() bool { return l.shape.rules.gaps }
+
 // Bytes is how much the segments hold on disk.
 func (l *Log) Bytes() int64 { return l.shape.sealed + l.size }
 

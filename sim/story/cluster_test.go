@@ -78,3 +78,15 @@ func TestAPausedLeaderComesTooLate(t *testing.T) {
 func TestReplicationIsClogged(t *testing.T) {
 	tellOfThree(t, sim.Fault{Kind: sim.Clog, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 800}, sim.Fault{Kind: sim.Lag, Node: 2, Amount: 100, AtMillis: 1300, ForMillis: 500})
 }
+
+// What one disk damages comes back from the others: it ends with the copies the same, byte for byte.
+func TestDamageIsMendedFromAnotherReplica(t *testing.T) {
+	for _, kind := range []sim.FaultKind{sim.Rot, sim.Garbled} {
+		tellOfThree(t, sim.Fault{Kind: kind, Node: 2, Path: ".log", AtMillis: 1200, ForMillis: 100, Times: 3})
+	}
+}
+
+func TestDamageOfALeaderAndThePower(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Garbled, Who: sim.LeaderOfFirst, Path: ".log", AtMillis: 800, ForMillis: 100, Times: 3},
+		sim.Fault{Kind: sim.Power, Who: sim.LeaderOfFirst, AtMillis: 1500, ForMillis: 50}, sim.Fault{Kind: sim.Blackout, AtMillis: 2100, ForMillis: 50})
+}

@@ -28,12 +28,13 @@ var (
 	startDesc      = prometheus.NewDesc("troupe_partition_log_start_offset", "The first offset that can be read.", []string{"topic", "partition"}, nil)
 	markDesc       = prometheus.NewDesc("troupe_partition_high_watermark", "The offset behind the last committed record.", []string{"topic", "partition"}, nil)
 	endDesc        = prometheus.NewDesc("troupe_partition_log_end_offset", "The offset behind the last record.", []string{"topic", "partition"}, nil)
+	damagedDesc    = prometheus.NewDesc("troupe_partition_damaged_ranges", "Ranges of this copy of the log that are damaged and not mended from another replica yet.", []string{"topic", "partition"}, nil)
 	bytesDesc      = prometheus.NewDesc("troupe_partition_log_bytes", "Bytes of the partition's segments.", []string{"topic", "partition"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (l Logs) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{partitionsDesc, topicsDesc, indexDesc, startDesc, markDesc, endDesc, bytesDesc} {
+	for _, d := range []*prometheus.Desc{partitionsDesc, topicsDesc, indexDesc, startDesc, markDesc, endDesc, damagedDesc, bytesDesc} {
 		to <- d
 	}
 }
@@ -60,6 +61,7 @@ func (l Logs) Collect(to chan<- prometheus.Metric) {
 			gauge(startDesc, b.LogStart, t.Name, partition)
 			gauge(markDesc, b.HighWatermark, t.Name, partition)
 			gauge(endDesc, b.LogEnd, t.Name, partition)
+			gauge(damagedDesc, int64(b.Damaged), t.Name, partition)
 			gauge(bytesDesc, view.Bytes(), t.Name, partition)
 		}
 	}

@@ -260,6 +260,7 @@ func (k *connection) readFailed(c stage.Context, p *session.Partition, err error
 		c.Log().Error("a fetch met bytes that cannot be read", "partition", p.Place.ID, "offset", p.Offset, "client", k.client, "why", err)
 	}
 	if damage := (*message.Damaged)(nil); errors.As(err, &damage) {
+		c.Send(message.PartitionAt(k.opts.Node, p.Place.ID), damage)
 		return message.CorruptMessage
 	}
 	return message.KafkaStorageError

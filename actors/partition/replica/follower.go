@@ -26,6 +26,18 @@ func (r *Replica) Wants(lastEpoch int32, start int64, bytesMax int32) *message.P
 		BytesMax: bytesMax, HighWatermark: r.high}
 }
 
+// Shared is the end of what is known to be the same in every copy that is in sync in this term: what is committed. A follower knows
+// of it once its leader has told it, and so has compared their logs; -1 before.
+func (r *Replica) Shared() int64 {
+	switch {
+	case r.Leads():
+		return r.high
+	case r.told == unknown || !r.follows:
+		return unknown
+	}
+	return min(r.told, r.end)
+}
+
 // Step is what a follower does next.
 type Step uint8
 
