@@ -41,8 +41,17 @@ func (t *trial) letter(l stage.Letter) {
 	switch w := l.Word.(type) {
 	case *message.Raft:
 		t.onlooker.raft(l.From.Node, w)
+	case *message.Pull:
+		t.onlooker.pulls(l, w)
 	case *message.AlterPartition:
 		t.nemesis.cue(changing, w.Node)
+	}
+}
+
+// pulls looks at what a follower says of its log.
+func (o *onlooker) pulls(l stage.Letter, p *message.Pull) {
+	if f, ok := o.trial.hosts[l.From.Node-1].Stage.Actor(l.From).(interface{ Durable() int64 }); ok {
+		o.cluster.Claims(l.From.Node, l.From.Partition, p.Synced, f.Durable())
 	}
 }
 
@@ -114,6 +123,7 @@ func (o *onlooker) shows(h *host, of *check.Partition, b message.Bounds) {
 		if end := o.reach(n, of); end >= 0 {
 			o.cluster.Reaches(of, h.ID, n, b.HighWatermark, end)
 		}
+		o.cluster.Claimed(of, h.ID, n, b.HighWatermark)
 	}
 }
 

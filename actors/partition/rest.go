@@ -63,3 +63,6 @@ func (p *Partition) Reach() int64 {
 	}
 	return p.log.End()
 }
+
+// Durable is how far the log is synced here, as far as the disk has said: for those who look on.
+func (p *Partition) Durable() int64 { return p.replica.SyncedEnd() }

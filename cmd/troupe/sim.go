@@ -217,6 +217,9 @@ func (s *simulation) runMany(c *cobra.Command) error {
 // mutantSeeds is in how many seeds each planted bug is looked for. Most are found within a hundred.
 const mutantSeeds = 5000
 
+// mutantLongest is how long each may take, unless the run is a full one: what is found where it was found before takes seconds.
+const mutantLongest = time.Minute
+
 // runMutants plants one bug after the other.
 func (s *simulation) runMutants(c *cobra.Command) error {
 	command, err := self()
@@ -228,6 +231,9 @@ func (s *simulation) runMutants(c *cobra.Command) error {
 		jobs = runtime.NumCPU()
 	}
 	h := mutant.Search{Command: command, Seeds: mutantSeeds, Jobs: jobs, Full: s.full, Only: s.mutant}
+	if !s.full {
+		h.Longest = mutantLongest
+	}
 	if c.Flags().Changed("seeds") {
 		h.Seeds = s.seeds
 	}

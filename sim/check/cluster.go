@@ -13,6 +13,13 @@ type Cluster struct {
 	marks   map[term]int64
 	raft    map[uint64]message.NodeID // who leads the metadata quorum, by term
 	images  map[int64]image
+	claims  map[replica]int64 // the largest end that a follower has told a leader is synced
+}
+
+// replica is one copy of a partition.
+type replica struct {
+	node      message.NodeID
+	partition message.PartitionID
 }
 
 // term is a leader epoch of a partition.
@@ -29,7 +36,8 @@ type image struct {
 
 // NewCluster is an onlooker who has seen nothing. What it finds wrong it tells the history.
 func NewCluster(h *History) *Cluster {
-	return &Cluster{history: h, leaders: map[term]message.NodeID{}, marks: map[term]int64{}, raft: map[uint64]message.NodeID{}, images: map[int64]image{}}
+	return &Cluster{history: h, leaders: map[term]message.NodeID{}, marks: map[term]int64{}, raft: map[uint64]message.NodeID{}, images: map[int64]image{},
+		claims: map[replica]int64{}}
 }
 
 // Replica checks what a node's replica of a partition shows of itself.
@@ -80,6 +88,22 @@ func (c *Cluster) Replayed(index int64, print uint64) {
 func (c *Cluster) Reaches(of *Partition, leader, node message.NodeID, high, end int64) {
 	if end < high && of.Topic.Fsync {
 		c.history.Fail(MarkWithinSync, "%s: the high watermark of its leader, node %d, is %d, and the log of node %d, which is in sync, ends at %d.", of, leader, high, node, end)
+	}
+}
+
+// Claims checks what a follower tells its leader against what its disk has said.
+func (c *Cluster) Claims(node message.NodeID, id message.PartitionID, synced, durable int64) {
+	if synced > durable {
+		c.history.Fail(ClaimIsSynced, "%s on node %d: it says that it is synced up to %d, and its disk has synced it up to %d.", id, node, synced, durable)
+	}
+	at := replica{node, id}
+	c.claims[at] = max(c.claims[at], synced)
+}
+
+// Claimed checks a leader's high watermark against what a follower in sync has told of itself.
+func (c *Cluster) Claimed(of *Partition, leader, node message.NodeID, high int64) {
+	if claimed := c.claims[replica{node, of.ID()}]; claimed < high && node != leader && of.Topic.Fsync {
+		c.history.Fail(MarkIsClaimed, "%s: the high watermark of its leader, node %d, is %d, and node %d, which is in sync, has said that it is synced up to %d.", of, leader, high, node, claimed)
 	}
 }
 

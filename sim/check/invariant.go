@@ -55,6 +55,8 @@ var (
 	FencedIsIdle    = invariant("fenced-is-idle", "A node that is fenced is not elected, and once it knows of it leads nothing.")
 	AckedByEnough   = invariant("acked-by-enough", "What is acknowledged with acks=all is on at least min.insync.replicas copies.")
 	MarkWithinSync  = invariant("high-watermark-within-in-sync", "A leader's high watermark is not beyond the end of any log in sync.")
+	ClaimIsSynced   = invariant("claim-is-synced", "A follower tells its leader only of what its disk has synced.")
+	MarkIsClaimed   = invariant("high-watermark-is-claimed", "A leader's high watermark is not beyond what every follower in sync has said that it has synced.")
 	EpochsOfLog     = invariant("epoch-cache-is-the-log", "A replica's memory of where leader epochs end agrees with the batches in its log.")
 	NothingStuck    = invariant("no-reassignment-stuck", "Once the faults are over, every reassignment comes to its end within the bound.")
 	ReplicasAgree   = invariant("replicas-agree", "When all is at rest, the copies of a partition are the same, byte for byte, up to the same high watermark.")
