@@ -110,7 +110,8 @@ func (a *auditor) revised(img *image.Image, t *image.Topic, index int, was, p *i
 	case led && p.Leader != was.Leader && !img.Active(p.Leader):
 		h.Fail(check.FencedIsIdle, "%s/%d at %d: node %d was elected, and it is fenced or about to go.", t.Name, index, img.Index, p.Leader)
 	case led && p.Leader != was.Leader && was.LeaderEpoch >= 0 && !slices.ContainsFunc(p.ISR, func(n message.NodeID) bool {
-		return was.InSync(n) || slices.Contains(was.ELR, n)
+		moved := !p.Reassigning() && slices.Contains(was.Adding, n) // its leader has said that it is in sync, and with that the move is over
+		return was.InSync(n) || slices.Contains(was.ELR, n) || moved
 	}):
 		a.trial.Note("%s/%d: an unclean election makes node %d the leader", t.Name, index, p.Leader)
 		h.Unclean(t.ID, index)

@@ -46,7 +46,7 @@ type Broker struct {
 	image       *image.Image // nil until the first one came
 	epoch       int64        // of the registration; 0 until it is committed
 	topics      map[message.TopicID]local
-	leaving     map[message.TopicID]int // deleted topics: how many replicas are not gone yet
+	leaving     map[message.TopicID][]int32 // replicas that were told to go and are not gone yet
 	layers      setting.Layers
 	plain       setting.Topic // the config of topics without overrides
 	ids         block
@@ -71,7 +71,7 @@ type register struct{} // try again
 
 // New makes a broker that is not registered yet.
 func New(o Options) *Broker {
-	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID]int{}, wishes: map[stage.RequestID]stage.Caller{}}
+	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID][]int32{}, wishes: map[stage.RequestID]stage.Caller{}}
 }
 
 // Receive is the table of contents.

@@ -143,12 +143,24 @@ func (b *Broker) remove(c stage.Context, t *image.Topic) {
 	delete(b.topics, t.ID)
 	for i := range l.topic.Partitions {
 		if l.topic.Partitions[i].IsReplica(c.Self().Node) {
-			at := message.PartitionAt(c.Self().Node, t.At(int32(i)))
-			c.Send(at, &message.Deleted{})
-			c.Watch(at)
-			b.leaving[t.ID]++
+			b.dismiss(c, t.At(int32(i)), false)
 		}
 	}
+}
+
+// dismiss tells a replica to go, once.
+func (b *Broker) dismiss(c stage.Context, id message.PartitionID, elsewhere bool) {
+	if b.leaves(id) {
+		return
+	}
+	at := message.PartitionAt(c.Self().Node, id)
+	c.Send(at, &message.Deleted{Elsewhere: elsewhere})
+	c.Watch(at)
+	b.leaving[id.Topic] = append(b.leaving[id.Topic], id.Index)
+}
+
+func (b *Broker) leaves(id message.PartitionID) bool {
+	return slices.Contains(b.leaving[id.Topic], id.Index)
 }
 
 // update starts a topic's replicas that are new here, tells the others what is new for them, and lets go of those that
@@ -178,15 +190,21 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 	at := message.PartitionAt(c.Self().Node, id)
 	wasMine := was != nil && was.IsReplica(c.Self().Node)
 	switch {
+	case mine && b.leaves(id): // it is started again when it is gone
 	case mine && !wasMine:
-		l := b.leadership(c, t, index, config)
-		if !c.Spawn(at, b.opts.NewPartition(id, l)) {
-			c.Send(at, l) // it outlived this actor's failure
-		}
+		b.employ(c, t, index, config)
 	case mine && (configured || differ(was, p)):
 		c.Send(at, b.leadership(c, t, index, config))
 	case !mine && wasMine:
-		c.Send(at, &message.Deleted{})
+		b.dismiss(c, id, true)
+	}
+}
+
+// employ starts a replica.
+func (b *Broker) employ(c stage.Context, t *image.Topic, index int32, config setting.Topic) {
+	id, l := t.At(index), b.leadership(c, t, index, config)
+	if at := message.PartitionAt(c.Self().Node, id); !c.Spawn(at, b.opts.NewPartition(id, l)) {
+		c.Send(at, l) // it outlived this actor's failure
 	}
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
@@ -14,17 +15,32 @@ import (
 // topicsDir holds a directory for each topic, named by its id.
 const topicsDir = "topics"
 
-// gone counts a deleted topic's replicas. With the last of them the topic's directory goes too, and what a replica that had
-// failed for good could not delete itself.
+// gone counts the replicas that leave. With the last one of a deleted topic the topic's directory goes too, and what a replica that had
+// failed for good could not delete itself. One that is to be here again meanwhile begins anew.
 func (b *Broker) gone(c stage.Context, m *stage.Gone) {
-	id := m.Address.Partition.Topic
-	c.Send(message.DiskAt(c.Self().Node), &message.Dropped{Partition: m.Address.Partition})
-	if b.leaving[id]--; b.leaving[id] > 0 {
+	at := m.Address.Partition
+	id := at.Topic
+	c.Send(message.DiskAt(c.Self().Node), &message.Dropped{Partition: at})
+	if b.leaving[id] = slices.DeleteFunc(b.leaving[id], func(i int32) bool { return i == at.Index }); len(b.leaving[id]) > 0 {
+		b.reemploy(c, at)
 		return
 	}
 	delete(b.leaving, id)
+	if b.image.TopicByID(id) != nil {
+		b.reemploy(c, at)
+		return
+	}
 	files, dir := c.FS(), topicsDir+"/"+id.String()
 	c.Offload(tidyCost, func() any { return &tidied{err: files.RemoveAll(dir)} })
+}
+
+// reemploy starts a replica that has gone elsewhere and is to be here again.
+func (b *Broker) reemploy(c stage.Context, at message.PartitionID) {
+	if l, ours := b.topics[at.Topic]; ours {
+		if p := l.topic.Partition(at.Index); p != nil && p.IsReplica(c.Self().Node) {
+			b.employ(c, l.topic, at.Index, l.config)
+		}
+	}
 }
 
 // tidied says what was found that no topic owns.

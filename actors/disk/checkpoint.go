@@ -206,7 +206,9 @@ func (d *Disk) save(c stage.Context) {
 		if needed := p.needed(); needed > 0 && !planted.Is(planted.JournalRecycledEarly) {
 			point.From = min(point.From, needed)
 		}
-		point.Points = append(point.Points, p.point)
+		if !p.ghost {
+			point.Points = append(point.Points, p.point)
+		}
 	}
 	files, path := c.FS(), d.o.Checkpoint
 	c.Offload(saveCost, func() any { return &saved{from: point.From, err: point.Save(files, path)} })
@@ -233,10 +235,17 @@ func (d *Disk) saved(c stage.Context, m *saved) {
 
 // unbind frees partitions of whose entries a replay would find none any more.
 func (d *Disk) unbind() {
+	var gone []*part
 	for _, p := range d.order {
 		if p.last < d.from {
 			p.last, p.bound = 0, false
 		}
+		if p.ghost && !p.bound {
+			gone = append(gone, p)
+		}
+	}
+	for _, p := range gone {
+		d.strike(p)
 	}
 }
 

@@ -227,21 +227,31 @@ func (d *Disk) of(id message.PartitionID) *part {
 	return p
 }
 
-// forget drops what is known of a partition; its journal entries are passed over from now on.
+// forget drops what is known of a partition; its journal entries are passed over from now on, but not by another process: that there
+// may be some is remembered, since a replica that comes back to this node must not have them replayed over its files.
 func (d *Disk) forget(id message.PartitionID) {
 	p, ok := d.parts[id]
 	if !ok {
 		return
 	}
-	last := d.order[len(d.order)-1]
-	d.order[p.index], last.index = last, p.index
-	d.order = d.order[:len(d.order)-1]
-	delete(d.parts, id)
+	d.strike(p)
+	if d.journal != nil {
+		again := d.of(id)
+		again.bound, again.last, again.ghost = true, d.next, true
+	}
 	p.fail()
 	p.refs, p.since = nil, 0
 	theirs := func(m *message.Commit) bool { return m.Partition == id }
 	d.gathering = slices.DeleteFunc(d.gathering, theirs)
 	d.held = slices.DeleteFunc(d.held, theirs)
+}
+
+// strike takes a partition off the lists.
+func (d *Disk) strike(p *part) {
+	last := d.order[len(d.order)-1]
+	d.order[p.index], last.index = last, p.index
+	d.order = d.order[:len(d.order)-1]
+	delete(d.parts, p.point.Partition)
 }
 
 // settle forgets entries of partitions that are known to be gone.
@@ -256,7 +266,7 @@ func (d *Disk) settle(m *message.Settled) {
 	var gone []message.PartitionID
 	for _, p := range d.order {
 		id := p.point.Partition
-		if !p.asked && p.incarnation == 0 && !known[id] && id != message.MetadataLog {
+		if !p.ghost && !p.asked && p.incarnation == 0 && !known[id] && id != message.MetadataLog {
 			gone = append(gone, id)
 		}
 	}

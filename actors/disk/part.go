@@ -23,6 +23,7 @@ type part struct {
 	since2   uint64        // the same for what came after flushing began
 	last     uint64        // the last round that was given entries of it, also if that failed
 	bound    bool          // its entries may contradict its files: synced directly it needs a marker behind them
+	ghost    bool          // it was forgotten and nothing came since: all that is known is that the journal may have entries of it
 	unproven bool          // what it had in the journal at the start may never have been synced: its files must be
 	restart  bool          // so may have been its start, which no file holds: it is written once more
 	unmarked bool          // its files were synced, and the journal does not know yet
@@ -70,6 +71,9 @@ func (p *part) join(round uint64) {
 func (p *part) add(m *message.Commit) {
 	for _, f := range m.Files {
 		p.rest(f)
+	}
+	if p.ghost { // with a marker behind its first sync
+		p.ghost, p.must = false, plan.Direct
 	}
 	if p.incarnation != m.Incarnation { // a restarted replica counts anew
 		p.incarnation, p.commits = m.Incarnation, 0

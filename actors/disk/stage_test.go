@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -246,6 +247,50 @@ func TestDroppedForgetsEntriesAndPoints(t *testing.T) {
 	}
 	if r := n.ask(&message.Recover{Partition: id(1)}).(*message.Recovered); len(r.Entries) != 1 {
 		t.Fatalf("%+v", r)
+	}
+}
+
+// A replica that comes back to a node writes over what an earlier one of the same partition has left in the journal: with its first sync
+// the journal knows, so that after a loss of power nothing of the earlier one is replayed.
+func TestNothingOfAnEarlierReplicaIsReplayedOverTheNext(t *testing.T) {
+	files := vfs.Memory(vfs.MemoryOptions{Capacity: 1 << 30})
+	n := newNode(t, files, Options{FileBytes: 1 << 20, GrowBytes: 4096})
+	n.raise(0)
+	for range 3 {
+		n.commit(0, 10)
+		n.run(time.Second)
+	}
+	if n.stats().Journal.Rounds == 0 {
+		t.Fatal("the earlier replica has nothing in the journal")
+	}
+	n.stage.Send(message.DiskAt(1), &message.Dropped{Partition: id(0)})
+	n.run(time.Second)
+	n.ends[id(0)] = 0
+	n.send(0, &message.Commit{End: 1, Files: []message.Syncer{n.logs[id(0)]}}) // no bytes for the journal: synced directly
+	n.run(time.Second)
+
+	again := newNode(t, files.Crash(rand.New(rand.NewPCG(1, 1))), Options{FileBytes: 1 << 20, GrowBytes: 4096})
+	again.run(time.Second)
+	if r := again.ask(&message.Recover{Partition: id(0)}).(*message.Recovered); len(r.Entries) != 0 {
+		t.Fatalf("%d entries are replayed", len(r.Entries))
+	}
+}
+
+// What is only remembered for the journal's sake is in no checkpoint, and goes with the journal's entries.
+func TestADroppedReplicaIsRememberedAsLongAsTheJournalHasIt(t *testing.T) {
+	files := vfs.Memory(vfs.MemoryOptions{Capacity: 1 << 30})
+	n := newNode(t, files, Options{FileBytes: 1 << 20, GrowBytes: 4096})
+	n.raise(0)
+	n.commit(0, 10)
+	n.run(time.Second)
+	n.stage.Send(message.DiskAt(1), &message.Dropped{Partition: id(0)})
+	n.run(time.Second)
+	if done := n.ask(&message.Flushed{}).(*message.FlushDone); done.Err != nil {
+		t.Fatal(done.Err)
+	}
+	c, err := journal.LoadCheckpoint(files, "journal.checkpoint")
+	if err != nil || len(c.Points) != 0 {
+		t.Fatalf("the checkpoint has %+v, %v", c, err)
 	}
 }
 

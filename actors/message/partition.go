@@ -18,8 +18,11 @@ type Leadership struct {
 	LeaderThrottled, FollowerThrottled bool
 }
 
-// Deleted tells a replica that its topic is gone: answer everybody, delete the files, stop.
-type Deleted struct{}
+// Deleted tells a replica that its topic is gone, or that it is kept elsewhere now: answer everybody, delete the files, stop.
+type Deleted struct {
+	// Elsewhere: the partition goes on, and may come back to this node. What the journal has of it must not come back with it.
+	Elsewhere bool
+}
 
 // Sweep reminds a replica of its housekeeping: delete what retention no longer keeps, forget producers that were silent
 // for too long, let go of memory that nobody uses. The broker actor sends it to every replica once per

@@ -46,7 +46,7 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 		p.acknowledge(c)
 	case p.phase == cutting:
 		p.cutOnceSynced(c)
-	case p.phase == leaving && p.log != nil:
+	case p.phase == leaving && (p.log != nil || p.void):
 		p.departOnceSynced(c)
 	}
 }
@@ -62,6 +62,9 @@ func (p *Partition) unsynced(c stage.Context, m *message.Unsynced) {
 		p.post.suspect = true
 		p.answerParked(c, message.KafkaStorageError)
 		p.fail(c, fmt.Errorf("sync: %w", m.Err))
+	case p.void:
+		c.Log().Error("the files of a replica that went elsewhere stay: the journal could not be told", "err", m.Err)
+		p.abandon(c)
 	case p.log != nil:
 		p.answerParked(c, message.UnknownTopicOrPartition)
 		p.depart(c)

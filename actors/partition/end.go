@@ -17,9 +17,9 @@ const removeCost = time.Millisecond
 
 // delete says goodbye to everybody. Parked appends, whose bytes a commit may still be reading, wait for the disk, and
 // files that are being opened for that; then everything goes.
-func (p *Partition) delete(c stage.Context) {
+func (p *Partition) delete(c stage.Context, m *message.Deleted) {
 	before := p.phase
-	p.phase = leaving
+	p.phase, p.elsewhere = leaving, m.Elsewhere
 	p.answerAll(c, message.UnknownTopicOrPartition)
 	if before == closed || before == open || before == cramped {
 		p.departOnceSynced(c)
@@ -28,16 +28,22 @@ func (p *Partition) delete(c stage.Context) {
 
 // departOnceSynced waits for the last commit's Synced or Unsynced.
 func (p *Partition) departOnceSynced(c stage.Context) {
-	if p.log != nil && p.answered < p.commits {
+	if (p.log != nil || p.void) && p.answered < p.commits {
 		return
 	}
 	p.answerParked(c, message.UnknownTopicOrPartition)
 	p.depart(c)
 }
 
-// depart deletes the files. The disk may be at them still: to sync what was removed is no error.
+// depart deletes the files. The disk may be at them still: to sync what was removed is no error. Of a replica that may come back the
+// journal is told first that the log is empty: what it has of this one would be replayed over the next.
 func (p *Partition) depart(c stage.Context) {
 	c.Publish(nil)
+	if p.elsewhere && !p.void {
+		p.void = true
+		p.sendCommit(c, &message.Commit{Truncate: true})
+		return
+	}
 	p.closeRetired(c)
 	l, files, path := p.log, c.FS(), dir(p.post.ID)
 	p.log = nil
@@ -48,6 +54,18 @@ func (p *Partition) depart(c stage.Context) {
 		}
 		return &removed{files.RemoveAll(path)}
 	})
+}
+
+// abandon ends this actor and leaves its files.
+func (p *Partition) abandon(c stage.Context) {
+	p.answerParked(c, message.UnknownTopicOrPartition)
+	p.closeRetired(c)
+	if p.log != nil {
+		if err := p.log.Close(); err != nil {
+			c.Log().Error("the log was not closed well", "err", err)
+		}
+	}
+	c.Stop(c.Self())
 }
 
 // gone ends this actor. Files that could not be deleted are found again at the next start.

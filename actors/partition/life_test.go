@@ -268,6 +268,39 @@ func TestADeletedPartitionLeavesNothing(t *testing.T) {
 	}
 }
 
+// A replica that is moved elsewhere may come back: its files go when the journal knows that the log is empty, and not before.
+func TestAReplicaThatIsMovedEmptiesTheJournalFirst(t *testing.T) {
+	h := raise(t)
+	h.ask(plain(1))
+	h.sync()
+	h.send(&message.Deleted{Elsewhere: true})
+	commits := h.commits()
+	if len(commits) != 1 || !commits[0].Truncate || commits[0].End != 0 {
+		t.Fatalf("the disk was sent %+v", commits)
+	}
+	if _, err := h.fs.Stat(dir(here)); err != nil || h.stopped {
+		t.Fatalf("before the disk has answered: stopped %v, %v", h.stopped, err)
+	}
+	h.sync()
+	if _, err := h.fs.Stat(dir(here)); !errors.Is(err, fs.ErrNotExist) || !h.stopped {
+		t.Errorf("stopped %v, %v", h.stopped, err)
+	}
+}
+
+// If the journal cannot be told, the files stay: what it has would be replayed over those of the next replica.
+func TestAMovedReplicaWhoseJournalFailsLeavesItsFiles(t *testing.T) {
+	h := raise(t)
+	h.ask(plain(1))
+	h.sync()
+	h.send(&message.Deleted{Elsewhere: true})
+	last := h.commits()[0]
+	h.disk = nil
+	h.send(&message.Unsynced{Incarnation: last.Incarnation, Err: errors.New("planted")})
+	if _, err := h.fs.Stat(dir(here)); err != nil || !h.stopped {
+		t.Errorf("stopped %v, %v", h.stopped, err)
+	}
+}
+
 func TestAClosedPartitionIsDeletedUnopened(t *testing.T) {
 	h := raise(t)
 	if err := h.fs.MkdirAll(dir(here)); err != nil {

@@ -56,6 +56,8 @@ type Partition struct {
 	sent       int64  // the end of the last Commit
 	unsaved    int64  // bytes in the log that the last snapshot of producers does not cover
 	unflushed  int64  // bytes in the page cache that no Commit was sent for
+	elsewhere  bool   // it is leaving, and may come back to this node
+	void       bool   // the disk was told that nothing of the journal is to be replayed
 	flushing   bool   // flushTimer runs
 	flushTimer stage.Timer
 }
@@ -144,7 +146,7 @@ func (p *Partition) Receive(c stage.Context) {
 	case *message.Leadership:
 		p.lead(c, m)
 	case *message.Deleted:
-		p.delete(c)
+		p.delete(c, m)
 	case *removed:
 		p.gone(c, m)
 	case *stage.Stopping:

@@ -74,6 +74,7 @@ type Spec struct {
 	Records    int   `json:",omitempty"` // of a batch, at most
 	Bytes      int   `json:",omitempty"` // of a record's value, at most
 	Codec      uint8 `json:",omitempty"`
+	Operates   bool  `json:",omitempty"` // who governs also moves replicas, elects leaders and throttles: in a cluster
 	Stutter    bool  `json:",omitempty"` // now and then a request is sent twice, as retries that were too early are
 
 	PaceMillis     int  `json:",omitempty"` // between two deeds, on average
