@@ -20,6 +20,9 @@ const closePatience = 20 * time.Second
 // or that has failed since, and is then an error.
 func (n *Node) Close() error {
 	again := n.closing.Swap(true)
+	if !again {
+		close(n.closed)
+	}
 	if n.http != nil && !n.hasFailed() {
 		n.http.Unready("stopping")
 	}

@@ -39,6 +39,7 @@ type Node struct {
 
 	failed  chan struct{}
 	closing atomic.Bool
+	closed  chan struct{} // when it begins to close
 
 	counters *http.Counters
 	doors    []*kafka.Listener
@@ -51,7 +52,7 @@ const readyPatience = 2 * time.Minute
 // Start takes the data directory, raises the actors, opens the doors, and returns when the node serves. What the node has
 // to say while it runs goes to the log.
 func Start(c *Config, logs io.Writer) (*Node, error) {
-	n := &Node{config: c, log: logger(c, logs), failed: make(chan struct{}), housed: make(chan struct{})}
+	n := &Node{config: c, log: logger(c, logs), failed: make(chan struct{}), housed: make(chan struct{}), closed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -112,6 +113,7 @@ func (n *Node) raise(s *settled) {
 	n.raised = true
 	close(n.housed)
 	n.watchDisk()
+	go n.giveBack()
 }
 
 func (n *Node) takeDirectory() (vfs.FS, Format, error) {

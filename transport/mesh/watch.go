@@ -11,23 +11,29 @@ import (
 // watchEvery is how soon a lost route is noticed, and a new node greeted. The server has no hook for either.
 const watchEvery = 50 * time.Millisecond
 
+// listEvery is after how many looks the routes are listed though they are as many as before: one may have taken the place of another.
+const listEvery = 5
+
 // watch looks at routes and overdue links until the mesh is closed.
 func (m *Mesh) watch() {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	for {
+	var routes map[message.NodeID][link.Lanes][]uint64
+	for look, were := 0, 0; ; look++ {
 		select {
 		case <-m.stop:
 			return
 		case now := <-ticker.C:
-			m.look(now)
+			if are := m.server.NumRoutes(); are != were || look%listEvery == 0 {
+				routes, were = m.routes(), are
+			}
+			m.look(now, routes)
 		}
 	}
 }
 
 // look tells each link what became of its routes, and the time.
-func (m *Mesh) look(now time.Time) {
-	routes := m.routes()
+func (m *Mesh) look(now time.Time, routes map[message.NodeID][link.Lanes][]uint64) {
 	for n := range routes {
 		m.peer(n)
 	}

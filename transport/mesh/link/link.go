@@ -39,7 +39,7 @@ type Limits struct {
 	LetterBytes int           // a letter at most
 	Window      [Lanes]int    // bytes that the other end may have under way to us, per lane
 	Queue       [Lanes]int    // bytes that may wait here to be sent, per lane; above it the link is reset
-	Beat        time.Duration // an idle lane sends an empty frame this often; a link that is not up says hello this often
+	Beat        time.Duration // an idle lane sends an empty frame this often; a link that is not up says hello twice as often
 	Silence     time.Duration // a lane without a frame for so long resets the link
 }
 
@@ -177,7 +177,7 @@ func (l *Link) Tick(now time.Time) {
 }
 
 func (l *Link) greetAgain(now time.Time) {
-	if now.Sub(l.said) >= l.limits.Beat {
+	if now.Sub(l.said) >= l.limits.Beat/2 {
 		l.greet(now)
 	}
 }

@@ -1,0 +1,26 @@
+package node
+
+import "testing"
+
+var kept []byte
+
+// What a busy time has left is given back once, when it is over.
+func TestMemoryIsGivenBackOnceAtRest(t *testing.T) {
+	var h heap
+	kept = make([]byte, 8*worthBytes)
+	if h.atRest() {
+		t.Error("it was busy until now")
+	}
+	kept = nil
+	if !h.atRest() {
+		t.Error("the busy time is over, and it has left something")
+	}
+	if h.atRest() {
+		t.Error("it was given back before")
+	}
+	kept = make([]byte, 8*worthBytes)
+	if h.atRest() {
+		t.Error("it is busy again")
+	}
+	kept = nil
+}
