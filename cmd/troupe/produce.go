@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -57,7 +59,11 @@ func (p *produce) run(c *cobra.Command, topic string, files []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := p.dial(c.Context(), options...)
+	bound, err := p.batchBytes(c.Context(), topic)
+	if err != nil {
+		return err
+	}
+	client, err := p.dial(c.Context(), append(options, kgo.ProducerBatchMaxBytes(bound))...)
 	if err != nil {
 		return err
 	}
@@ -82,7 +88,7 @@ func (p *produce) options(topic string) ([]kgo.Opt, error) {
 		return nil, usagef("--compression %s: write none, gzip, snappy, lz4 or zstd", p.compression)
 	}
 	options := []kgo.Opt{kgo.DefaultProduceTopic(topic), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(codec),
-		kgo.ProducerBatchMaxBytes(64 << 20), kgo.BrokerMaxWriteBytes(100 << 20), kgo.UnknownTopicRetries(20)}
+		kgo.BrokerMaxWriteBytes(100 << 20), kgo.UnknownTopicRetries(20)}
 	switch p.acks {
 	case "all":
 	case "1":
@@ -96,6 +102,28 @@ func (p *produce) options(topic string) ([]kgo.Opt, error) {
 		options = append(options, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	}
 	return options, nil
+}
+
+// newTopicBatchBytes is what a topic takes whose max.message.bytes nobody has set.
+const newTopicBatchBytes = 1048588
+
+// batchBytes is the largest batch that the topic takes; that of a new topic where there is none yet.
+func (p *produce) batchBytes(ctx context.Context, topic string) (bound int32, err error) {
+	bound = newTopicBatchBytes
+	err = p.admin(ctx, func(a *kadm.Client) error {
+		described, err := a.DescribeTopicConfigs(ctx, topic)
+		if err != nil {
+			return err
+		}
+		config, _ := described.On(topic, nil)
+		for _, c := range config.Configs {
+			if n, err := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && err == nil {
+				bound = int32(n)
+			}
+		}
+		return nil
+	})
+	return min(bound, 64<<20), err
 }
 
 // template is what all records have in common.
