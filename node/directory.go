@@ -33,10 +33,13 @@ type Format struct {
 	Cluster string
 	// Founders are the nodes that found the cluster, or some of those that the node joined; nil: it is alone.
 	Founders []message.NodeID
-	// Promised: the cluster has not begun, the other founders have yet to promise the same.
+	// Directory is this directory's own id (KIP-853): who votes with it has what is in here. Zero: it is older than this line.
+	Directory message.TopicID
+	// Directories are those of the founders, one for each, in a directory of one of them; nil: the node joined, or the directory is
+	// older than this line.
+	Directories []message.TopicID
+	// Promised: the cluster has not begun here, the other founders have yet to promise the same.
 	Promised bool
-	// Empty: the node has not served since the directory was given to the cluster. Whatever it held before is lost.
-	Empty bool
 }
 
 // ErrInUse says that another process works on the data directory.
@@ -98,22 +101,24 @@ func refuseFull(files vfs.FS) error {
 	return nil
 }
 
-// Claim takes a directory for a node: it reads the directory's format, or gives a new directory one.
+// Claim takes a directory for a node: it reads the directory's format, or gives a new directory one, with this id.
 // It refuses what a newer program wrote, what no Troupe wrote, and a directory of another node.
-func Claim(files vfs.FS, node message.NodeID) error {
-	_, err := claim(files, node, "")
-	return err
+func Claim(files vfs.FS, node message.NodeID, id message.TopicID) (Format, error) {
+	return claim(files, node, "", id)
 }
 
-// claim takes a directory. cluster is the id of the cluster that a new one is for; empty: that will be known later.
-func claim(files vfs.FS, node message.NodeID, cluster string) (Format, error) {
+// claim takes a directory. cluster is the id of the cluster that a new one founds alone; empty: that will be known later.
+func claim(files vfs.FS, node message.NodeID, cluster string, id message.TopicID) (Format, error) {
 	f, err := ReadFormat(files)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := refuseStrangers(files); err != nil {
 			return Format{}, err
 		}
-		f = Format{Version: formatVersion, Node: node, Cluster: cluster}
+		f = Format{Version: formatVersion, Node: node, Directory: id}
+		if cluster != "" {
+			f.promise(&promise{cluster, []message.NodeID{node}, []message.TopicID{id}})
+		}
 		return f, f.write(files)
 	case err != nil:
 		return Format{}, err
@@ -164,7 +169,7 @@ func parseFormat(content string) (Format, error) {
 	if err != nil {
 		return Format{}, fmt.Errorf("its file %q is damaged: it should say node.id=NUMBER", formatFile)
 	}
-	f := Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"], Promised: values["cluster.founded"] == "false", Empty: values["cluster.served"] == "false"}
+	f := Format{Version: version, Node: message.NodeID(id), Cluster: values["cluster.id"], Promised: values["cluster.founded"] == "false"}
 	for _, e := range setting.Elements(values["cluster.founders"]) {
 		n, err := strconv.ParseInt(e, 10, 32)
 		if err != nil || n < 0 {
@@ -172,7 +177,26 @@ func parseFormat(content string) (Format, error) {
 		}
 		f.Founders = append(f.Founders, message.NodeID(n))
 	}
-	return f, nil
+	return f, f.parseDirectories(values)
+}
+
+func (f *Format) parseDirectories(values map[string]string) (err error) {
+	if id := values["directory.id"]; id != "" {
+		f.Directory, err = parseID(id)
+	}
+	for _, e := range setting.Elements(values["cluster.directories"]) {
+		id, wrong := parseID(e)
+		f.Directories, err = append(f.Directories, id), errors.Join(err, wrong)
+	}
+	if err != nil || f.Directories != nil && len(f.Directories) != len(f.Founders) {
+		return fmt.Errorf("its file %q is damaged: it should say directory.id=ID and cluster.directories=ID,ID with 22 letters each", formatFile)
+	}
+	return nil
+}
+
+// promise notes what the node is going to found.
+func (f *Format) promise(p *promise) {
+	f.Cluster, f.Founders, f.Directories, f.Promised = p.Cluster, p.Voters, p.Directories, true
 }
 
 // write puts the format in place whole: a crash leaves either no file or all of it.
@@ -193,17 +217,24 @@ func (f Format) write(files vfs.FS) error {
 
 func (f Format) text() string {
 	text := fmt.Sprintf("# Troupe's data directory. Not to be edited.\nformat=%d\nnode.id=%d\n", f.Version, f.Node)
+	if !f.Directory.IsZero() {
+		text += "directory.id=" + idText(f.Directory) + "\n"
+	}
 	if f.Cluster != "" {
 		text += "cluster.id=" + f.Cluster + "\n"
 	}
 	if f.Founders != nil {
 		text += fmt.Sprintf("cluster.founders=%s\n", strings.ReplaceAll(strings.Trim(fmt.Sprint(f.Founders), "[]"), " ", ","))
 	}
+	if f.Directories != nil {
+		texts := make([]string, len(f.Directories))
+		for i, d := range f.Directories {
+			texts[i] = idText(d)
+		}
+		text += "cluster.directories=" + strings.Join(texts, ",") + "\n"
+	}
 	if f.Promised {
 		text += "cluster.founded=false\n"
-	}
-	if f.Empty {
-		text += "cluster.served=false\n"
 	}
 	return text
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/troupe-broker/troupe/actors/message"
 )
 
 func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
@@ -18,11 +20,11 @@ func TestDirectoryIsLockedAndKeepsItsIdentity(t *testing.T) {
 		t.Errorf("a second lock: %v", err)
 	}
 	for range 2 {
-		if err := Claim(files, 1); err != nil {
+		if _, err := Claim(files, 1, message.TopicID{1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := Claim(files, 2); err == nil || !strings.Contains(err.Error(), "node.id=1") {
+	if _, err := Claim(files, 2, message.TopicID{1}); err == nil || !strings.Contains(err.Error(), "node.id=1") {
 		t.Errorf("another node: %v", err)
 	}
 	if err := lock.Close(); err != nil {
@@ -48,7 +50,7 @@ func TestDirectoryOfAnotherFormatIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Claim(files, 1); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Claim(files, 1, message.TopicID{1}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)
 		}
 		lock.Close()
@@ -65,7 +67,7 @@ func TestDirectoryWithSomethingElseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if err := Claim(files, 1); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
+	if _, err := Claim(files, 1, message.TopicID{1}); err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("%v", err)
 	}
 }

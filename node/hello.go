@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,22 +16,23 @@ import (
 
 // Nodes that have no cluster yet meet where their mesh will listen. Whoever connects hears a line, and which one says whom it found:
 //
-//	TROUPE 1 NONCE      a node that looks for its cluster too; it is sent, and answers with: MAC {hello as JSON}
+//	TROUPE 2 NONCE      a node that looks for its cluster too; it is sent, and answers with: MAC {hello as JSON}
 //	INFO {...}          a node of a cluster that runs: NATS says so of a route (its cluster and server name)
 //	REFUSED SENTENCE    in place of an answer
 //
 // MAC is HMAC-SHA256 over the nonce, who speaks and the hello, with the cluster's secret. What a mesh sends here finds no answer.
-const helloVersion = 1
+const helloVersion = 2
 
 // helloBytesMax bounds a line of the other's.
 const helloBytesMax = 64 << 10
 
 // hello is what a node that looks for its cluster says of itself.
 type hello struct {
-	Node        message.NodeID `json:"node"`
-	Incarnation string         `json:"incarnation"` // tells it from another process that has the same number
-	Address     string         `json:"address"`     // where it can be met
-	Expect      int            `json:"expect"`      // so many nodes found; 0: this one joins
+	Node        message.NodeID  `json:"node"`
+	Incarnation string          `json:"incarnation"` // tells it from another process that has the same number
+	Directory   message.TopicID `json:"directory"`   // of its data; with another it is no more who it was
+	Address     string          `json:"address"`     // where it can be met
+	Expect      int             `json:"expect"`      // so many nodes found; 0: this one joins
 	// Founders are the nodes that found, if they were named.
 	Founders []message.NodeID `json:"founders,omitempty"`
 	// Promise is what it will found and nothing else, once it has written that down.
@@ -39,10 +41,21 @@ type hello struct {
 	Known []string `json:"known,omitempty"`
 }
 
-// promise is a founding: a cluster's id and who votes in it, ascending.
+// promise is a founding: a cluster's id, and who votes in it, ascending, each with its data directory.
 type promise struct {
-	Cluster string           `json:"cluster"`
-	Voters  []message.NodeID `json:"voters"`
+	Cluster     string            `json:"cluster"`
+	Voters      []message.NodeID  `json:"voters"`
+	Directories []message.TopicID `json:"directories"`
+}
+
+func (p *promise) equal(other *promise) bool {
+	return p.Cluster == other.Cluster && slices.Equal(p.Voters, other.Voters) && slices.Equal(p.Directories, other.Directories)
+}
+
+// names says that a node founds, with the data directory that it has.
+func (p *promise) names(h *hello) bool {
+	at := slices.Index(p.Voters, h.Node)
+	return at >= 0 && p.Directories[at] == h.Directory
 }
 
 // The speakers: an answer cannot be told as a question.
@@ -79,7 +92,7 @@ func unseal(line, secret, nonce, speaker string) (*hello, error) {
 	if err := json.Unmarshal([]byte(text), h); err != nil {
 		return nil, fmt.Errorf("%w: %w", errHello, err)
 	}
-	if h.Node < 0 || h.Expect < 0 || h.Expect > votersMax || h.Promise != nil && (h.Promise.Cluster == "" || len(h.Promise.Voters) == 0) {
+	if h.Node < 0 || h.Expect < 0 || h.Expect > votersMax || h.Promise != nil && (h.Promise.Cluster == "" || len(h.Promise.Voters) == 0 || len(h.Promise.Voters) != len(h.Promise.Directories)) {
 		return nil, errHello
 	}
 	return h, nil

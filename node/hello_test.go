@@ -10,7 +10,7 @@ import (
 )
 
 func TestHelloIsBelievedOnlyWithTheSecret(t *testing.T) {
-	h := &hello{Node: 2, Incarnation: "i", Address: "a:1", Expect: 3, Promise: &promise{"c", []message.NodeID{1, 2, 3}}, Known: []string{"b:1"}}
+	h := &hello{Node: 2, Incarnation: "i", Address: "a:1", Expect: 3, Promise: &promise{"c", []message.NodeID{1, 2, 3}, make([]message.TopicID, 3)}, Known: []string{"b:1"}}
 	line, err := h.seal("secret", "nonce", asking)
 	if err != nil {
 		t.Fatal(err)
@@ -26,13 +26,13 @@ func TestHelloIsBelievedOnlyWithTheSecret(t *testing.T) {
 }
 
 func TestGreetingsTellMembersFromGuests(t *testing.T) {
-	if nonce, m, err := greeting("TROUPE 1 abc\r\n"); nonce != "abc" || m != nil || err != nil {
+	if nonce, m, err := greeting("TROUPE 2 abc\r\n"); nonce != "abc" || m != nil || err != nil {
 		t.Error(nonce, m, err)
 	}
 	if _, m, err := greeting(`INFO {"server_id":"X","server_name":"troupe-12-abc","cluster":"cid"}`); err != nil || *m != (member{12, "cid"}) {
 		t.Error(m, err)
 	}
-	for _, line := range []string{"", "HTTP/1.1 400 Bad Request", "TROUPE 2 abc", "TROUPE 1 ", "INFO {", `INFO {"server_name":"n1","cluster":"c"}`, `INFO {"server_name":"troupe-1-a"}`} {
+	for _, line := range []string{"", "HTTP/1.1 400 Bad Request", "TROUPE 1 abc", "TROUPE 2 ", "INFO {", `INFO {"server_name":"n1","cluster":"c"}`, `INFO {"server_name":"troupe-1-a"}`} {
 		if nonce, m, err := greeting(line); err == nil {
 			t.Errorf("%q: %q %v", line, nonce, m)
 		}
@@ -40,7 +40,7 @@ func TestGreetingsTellMembersFromGuests(t *testing.T) {
 }
 
 func FuzzGreeting(f *testing.F) {
-	f.Add("TROUPE 1 abc")
+	f.Add("TROUPE 2 abc")
 	f.Add(`INFO {"server_name":"troupe-1-a","cluster":"c"}`)
 	f.Fuzz(func(t *testing.T, line string) {
 		if nonce, m, err := greeting(line); err == nil && (nonce == "") == (m == nil) {
@@ -50,7 +50,7 @@ func FuzzGreeting(f *testing.F) {
 }
 
 func FuzzUnseal(f *testing.F) {
-	line, _ := (&hello{Node: 1, Promise: &promise{"c", []message.NodeID{1}}}).seal("", "", asking)
+	line, _ := (&hello{Node: 1, Promise: &promise{"c", []message.NodeID{1}, make([]message.TopicID, 1)}}).seal("", "", asking)
 	f.Add(line)
 	f.Fuzz(func(t *testing.T, text string) {
 		// The secret's check would hide everything behind it: the text is sealed as it is.

@@ -14,7 +14,7 @@ import (
 // So many nodes as are expected found a cluster together, once: when they all have met, the one with the lowest number promises an id
 // and the list of voters; the others promise the same; each writes its promise down before it tells it, keeps it for ever, and
 // begins when it has seen everybody's. Whoever has promised nothing and finds a cluster that runs joins it instead, so a
-// founder that has lost its disk founds nothing a second time.
+// founder that has lost its disk founds nothing a second time; nor does it, with another directory, for one of those who promised.
 type meeting struct {
 	self   hello
 	draft  string // the id that this node promises if it is to
@@ -101,7 +101,7 @@ func (m *meeting) next() (verdict, error) {
 		return verdict{founds: m.found != nil || m.promised(mine)}, nil
 	case m.found != nil:
 		return verdict{joins: m.found.cluster}, nil
-	case known != nil && slices.Contains(known.Voters, m.self.Node):
+	case known != nil && known.names(&m.self):
 		return verdict{promise: known}, nil
 	case known == nil && m.self.Expect > 0:
 		return m.gather()
@@ -121,7 +121,7 @@ func (m *meeting) known() (*promise, error) {
 		case other == nil:
 		case p == nil:
 			p, who = other, n
-		case p.Cluster != other.Cluster || !slices.Equal(p.Voters, other.Voters):
+		case !p.equal(other):
 			return nil, fmt.Errorf("node %d has promised to found cluster %s with the nodes %d, and node %d cluster %s with the nodes %d: one of the two has to begin anew with an empty --data",
 				who, p.Cluster, p.Voters, n, other.Cluster, other.Voters)
 		}
@@ -132,7 +132,7 @@ func (m *meeting) known() (*promise, error) {
 // promised says that every voter has.
 func (m *meeting) promised(p *promise) bool {
 	for _, n := range p.Voters {
-		if n != m.self.Node && (m.others[n].hello == nil || m.others[n].Promise == nil) {
+		if n != m.self.Node && (m.others[n].hello == nil || m.others[n].Promise == nil || !p.names(m.others[n].hello)) {
 			return false
 		}
 	}
@@ -157,13 +157,25 @@ func (m *meeting) gather() (verdict, error) {
 	if m.self.Founders != nil && !slices.Equal(here, m.self.Founders) {
 		return verdict{}, fmt.Errorf("the nodes %d have met, and controller.quorum.voters names %d: give them the numbers that stand there", here, m.self.Founders)
 	}
-	return verdict{promise: &promise{Cluster: m.draft, Voters: here}}, nil
+	p := &promise{Cluster: m.draft, Voters: here}
+	for _, n := range here {
+		d := m.self.Directory
+		if n != m.self.Node {
+			d = m.others[n].Directory
+		}
+		p.Directories = append(p.Directories, d)
+	}
+	return verdict{promise: p}, nil
 }
 
 // missing says for whom the meeting waits.
 func (m *meeting) missing() string {
 	here := slices.Sorted(maps.Keys(m.others))
+	known, _ := m.known()
 	switch {
+	case m.self.Promise == nil && known != nil && slices.Contains(known.Voters, m.self.Node):
+		return fmt.Sprintf("cluster %s was promised by this node with a data directory that it has no more: it joins when the cluster runs; if it never began, start the others (here are %d) with an empty --data too",
+			known.Cluster, here)
 	case m.self.Promise != nil:
 		return fmt.Sprintf("cluster %s is founded by the nodes %d, and not all of them have promised it; here are %d", m.self.Promise.Cluster, m.self.Promise.Voters, here)
 	case m.self.Expect > 0:

@@ -63,7 +63,7 @@ func TestAsManyAsAreExpectedFoundOneCluster(t *testing.T) {
 func TestAPromiseSurvivesTheOthers(t *testing.T) {
 	for promised := range 3 {
 		all := []*meeting{founder(1, 3), founder(2, 3), founder(3, 3)}
-		all[promised].promise(&promise{Cluster: "old", Voters: []message.NodeID{1, 2, 3}})
+		all[promised].promise(&promise{Cluster: "old", Voters: []message.NodeID{1, 2, 3}, Directories: make([]message.TopicID, 3)})
 		if done := talk(t, all...); len(done) != 3 || all[0].self.Promise.Cluster != "old" {
 			t.Errorf("node %d had promised: %+v, %+v", promised+1, done, all[0].self.Promise)
 		}
@@ -80,7 +80,7 @@ func TestNothingIsFoundedTwice(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	b := founder(2, 3)
-	b.promise(&promise{Cluster: "mine", Voters: []message.NodeID{1, 2, 3}})
+	b.promise(&promise{Cluster: "mine", Voters: []message.NodeID{1, 2, 3}, Directories: make([]message.TopicID, 3)})
 	if err := b.ran("c:1", &member{3, "mine"}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestNothingIsFoundedTwice(t *testing.T) {
 
 func TestMistakesAreRefusedWithASentence(t *testing.T) {
 	promises := func(n message.NodeID, cluster string) *hello {
-		return &hello{Node: n, Address: "x:1", Expect: 3, Promise: &promise{cluster, []message.NodeID{1, 2, 3}}}
+		return &hello{Node: n, Address: "x:1", Expect: 3, Promise: &promise{cluster, []message.NodeID{1, 2, 3}, make([]message.TopicID, 3)}}
 	}
 	for want, try := range map[string]func(m *meeting) error{
 		"node 1 is alive already, at x:1": func(m *meeting) error {
@@ -104,7 +104,7 @@ func TestMistakesAreRefusedWithASentence(t *testing.T) {
 		"node 1 is alive already, at r:1":                             func(m *meeting) error { return m.ran("r:1", &member{1, "c"}) },
 		"expects 2 nodes to found the cluster, and this node 3 nodes": func(m *meeting) error { return m.heard(&hello{Node: 2, Address: "x:1", Expect: 2}, time.Unix(1, 0)) },
 		"of cluster other, and this data directory belongs to cluster mine": func(m *meeting) error {
-			m.promise(&promise{"mine", []message.NodeID{1, 2, 3}})
+			m.promise(&promise{"mine", []message.NodeID{1, 2, 3}, make([]message.TopicID, 3)})
 			return m.ran("r:1", &member{2, "other"})
 		},
 		"name in --join nodes of one cluster only": func(m *meeting) error { _ = m.ran("r:1", &member{2, "c"}); return m.ran("s:1", &member{3, "d"}) },

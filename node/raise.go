@@ -15,22 +15,19 @@ type Parts struct {
 	Config   *Config
 	Spans    message.Spans // of traced requests; nil: nobody traces
 	Parallel int           // files that are synced at a time; 0 is the disk's default, simulation wants 1
-	// Voters found a new metadata quorum, the same everywhere; nil: this node alone. A node that is not among them joins them.
-	Voters []message.NodeID
+	// Directory is the id of the data directory.
+	Directory message.TopicID
+	// Contacts are nodes of the metadata quorum, for a node that is no member of it yet.
+	Contacts []message.NodeID
 	// Cluster is the id of the cluster; empty: a new one draws its own.
 	Cluster string
-	// Empty says that the data directory had nothing of this cluster: what the node was known to hold is lost.
-	Empty bool
 }
 
 // Raise spawns a node's actors, those first that the others rest on: stage.Close stops them in the opposite order.
 // The real node and the simulator both call it, and nobody else spawns these.
 func Raise(s stage.Stage, p Parts) {
 	l := p.Config.Layers()
-	n, voters := s.Node(), p.Voters
-	if voters == nil {
-		voters = []message.NodeID{n}
-	}
+	n := s.Node()
 	s.Spawn(message.DiskAt(n), disk.New(disk.Options{
 		FileBytes: l.Number("journal.file.bytes"),
 		Files:     int(l.Number("journal.files")),
@@ -39,7 +36,8 @@ func Raise(s stage.Stage, p Parts) {
 	}))
 	s.Spawn(message.ControllerAt(n), func() stage.Actor {
 		return controller.New(controller.Options{
-			Voters:        voters,
+			Directory:     p.Directory,
+			Contacts:      p.Contacts,
 			Cluster:       p.Cluster,
 			Static:        p.Config.Values,
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
@@ -48,7 +46,7 @@ func Raise(s stage.Stage, p Parts) {
 	replica := p.replica(l)
 	s.Spawn(message.BrokerAt(n), func() stage.Actor {
 		return broker.New(broker.Options{
-			Empty:     p.Empty,
+			Directory: p.Directory,
 			Rack:      p.Config.Rack,
 			Endpoints: p.Config.endpoints(),
 			Static:    p.Config.Values,

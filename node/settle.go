@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -31,7 +32,7 @@ type settled struct {
 func (n *Node) settle(files vfs.FS, f Format) (*settled, error) {
 	s := &settled{Format: f, listen: n.config.Cluster.Listen, join: n.config.Cluster.Addresses()}
 	if s.listen == "" {
-		return s, refuseLonely(f)
+		return s, refuseLonely(f) // it founds when its doors are open
 	}
 	secret, err := n.secret(files)
 	if err != nil {
@@ -43,6 +44,9 @@ func (n *Node) settle(files vfs.FS, f Format) (*settled, error) {
 		}
 	} else {
 		err = refuseStrangeMembers(s, n.config.Cluster.TLS)
+	}
+	if err == nil {
+		err = n.found(s, files)
 	}
 	if s.secret = secret; secret == "" {
 		s.secret = derived(s.Cluster)
@@ -107,7 +111,7 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 	if address == "" {
 		address = s.listen
 	}
-	self := hello{Node: n.config.ID, Incarnation: rand.Text(), Address: address, Expect: m.founders(n.config.ID)}
+	self := hello{Node: n.config.ID, Incarnation: rand.Text(), Directory: s.Directory, Address: address, Expect: m.founders(n.config.ID)}
 	for _, v := range m.Voters {
 		self.Founders = append(self.Founders, v.Node)
 	}
@@ -115,11 +119,11 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 		self.Expect = 1
 	}
 	if s.Promised {
-		self.Promise = &promise{s.Cluster, s.Founders}
+		self.Promise = &promise{s.Cluster, s.Founders, s.Directories}
 	}
 	g := &gate{log: n.log, door: door, tls: m.TLS, secret: secret, meeting: newMeeting(self, newClusterID()), known: without(s.join, address)}
 	g.keep = func(p *promise) error {
-		s.Cluster, s.Founders, s.Promised = p.Cluster, p.Voters, true
+		s.promise(p)
 		return s.write(files)
 	}
 	v, err := g.meet(context.Background())
@@ -129,7 +133,41 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 	if v.joins != "" {
 		s.Cluster, s.Founders = v.joins, []message.NodeID{g.meeting.found.node}
 	}
-	s.join, s.Promised, s.Empty = g.known, false, true
+	s.join = g.known
+	if s.Promised {
+		return nil // until it is founded here too
+	}
+	return s.write(files)
+}
+
+// found carries a promise out that everybody has given, and refuses a founder's directory that has lost the metadata.
+func (n *Node) found(s *settled, files vfs.FS) error {
+	has, err := controller.Founded(files)
+	if err != nil {
+		return unusable(n.config.Data, err)
+	}
+	old := s.Directory.IsZero() && (s.Founders == nil || slices.Contains(s.Founders, s.Node)) // no format says what its founders had
+	switch {
+	case has && !s.Promised, s.Directories == nil && !old:
+		return nil
+	case !has && !s.Promised && !old:
+		return unusable(n.config.Data, fmt.Errorf("it is a founder's of cluster %s, and its metadata is gone: restore it from a copy, or join the others with an empty --data", s.Cluster))
+	}
+	voters := []controller.Voter{{Node: s.Node, Directory: s.Directory}}
+	if s.Founders != nil {
+		voters = nil
+	}
+	for i, f := range s.Founders {
+		v := controller.Voter{Node: f}
+		if s.Directories != nil {
+			v.Directory = s.Directories[i]
+		}
+		voters = append(voters, v)
+	}
+	if err := controller.Found(files, voters); err != nil {
+		return unusable(n.config.Data, err)
+	}
+	s.Promised = false
 	return s.write(files)
 }
 
@@ -138,10 +176,22 @@ func without(addresses []string, one string) []string {
 }
 
 // newClusterID draws an id as Kafka's are: 16 bytes as 22 characters.
-func newClusterID() string {
-	var id [16]byte
+func newClusterID() string { return idText(newDirectoryID()) }
+
+func newDirectoryID() (id message.TopicID) {
 	_, _ = rand.Read(id[:]) // it never fails (crypto/rand)
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	return id
+}
+
+func idText(id message.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+func parseID(text string) (id message.TopicID, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil && len(b) != len(id) {
+		err = errors.New("an id has 22 letters")
+	}
+	copy(id[:], b)
+	return id, err
 }
 
 // secret is what was given, by setting or by file. Off loopback there must be one: whoever reaches the port could speak as a broker.

@@ -88,6 +88,11 @@ func (n *Node) start() error {
 	if err := n.openDoors(); err != nil {
 		return err
 	}
+	if n.mesh == nil {
+		if err := n.found(place, files); err != nil {
+			return err
+		}
+	}
 	n.raise(place)
 	if err := n.awaitReady(); err != nil {
 		return err
@@ -102,7 +107,7 @@ func (n *Node) start() error {
 }
 
 func (n *Node) raise(s *settled) {
-	parts := Parts{Config: n.config, Cluster: s.Cluster, Voters: s.Founders, Empty: s.Empty}
+	parts := Parts{Config: n.config, Cluster: s.Cluster, Contacts: s.Founders, Directory: s.Directory}
 	if n.mesh != nil {
 		parts.Config = n.advertised()
 	}
@@ -129,7 +134,7 @@ func (n *Node) takeDirectory() (vfs.FS, Format, error) {
 	if n.config.Cluster.Listen == "" {
 		cluster = newClusterID() // of one's own; where there are others, they are asked
 	}
-	f, err := claim(files, n.config.ID, cluster)
+	f, err := claim(files, n.config.ID, cluster, newDirectoryID())
 	if err != nil {
 		return nil, f, unusable(n.config.Data, err)
 	}
@@ -155,14 +160,14 @@ func (n *Node) advertised() *Config {
 	return &c
 }
 
-// noteCluster writes into the directory's format what is known only now: that the node has served, or, in a directory that is older
-// than that line, the cluster's id, so that the node may be joined by others.
+// noteCluster writes into the format of a directory that is older than that line the cluster's id, which is known only now, so that
+// the node may be joined by others.
 func (n *Node) noteCluster(files vfs.FS, f Format) error {
 	img, _ := n.stage.Published(message.BrokerAt(n.config.ID)).(*image.Image)
-	if f.Cluster != "" && !f.Empty || img == nil {
+	if f.Cluster != "" || img == nil {
 		return nil
 	}
-	f.Cluster, f.Empty = img.Cluster, false
+	f.Cluster = img.Cluster
 	return f.write(files)
 }
 
@@ -225,8 +230,8 @@ func (n *Node) awaitReady() error {
 	for {
 		select {
 		case answer := <-began:
-			if _, ok := answer.(*message.Serving); ok {
-				return nil
+			if s, ok := answer.(*message.Serving); ok {
+				return refusal(s.Problem)
 			}
 			return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
 		case <-n.failed:
@@ -237,6 +242,13 @@ func (n *Node) awaitReady() error {
 			}
 		}
 	}
+}
+
+func refusal(p message.Problem) error {
+	if p.Code == message.OK {
+		return nil
+	}
+	return errors.New(p.Message)
 }
 
 // Ready is the line that tells scripts that the node serves: "ready kafka=ADDR http=ADDR pid=N".

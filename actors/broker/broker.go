@@ -20,8 +20,8 @@ import (
 type Options struct {
 	// Incarnation is a new UUID every time the process starts. The zero one is drawn when the actor starts.
 	Incarnation message.TopicID
-	// Empty says that the data directory had nothing when the process started: what this node was known to hold is lost.
-	Empty     bool
+	// Directory is the data directory's id; a new disk has another. Zero: it is older than these.
+	Directory message.TopicID
 	Rack      string
 	Endpoints []message.Endpoint
 	// Static is what the node was started with.
@@ -54,8 +54,9 @@ type Broker struct {
 	settled     bool           // every partition of this node is started
 	waiting     []stage.Caller // for that
 	pulse       pulse
-	fenced      bool // what this node has is served nowhere
-	turned      bool // that has changed, and its partitions are not told yet
+	refused     string // why the controller did not register this node, when it was asked last
+	fenced      bool   // what this node has is served nowhere
+	turned      bool   // that has changed, and its partitions are not told yet
 	wishes      map[stage.RequestID]stage.Caller
 	budgets     [message.Sides]budget.Budget // of throttled replication
 }
@@ -130,20 +131,32 @@ func (b *Broker) start(c stage.Context) {
 
 func (b *Broker) register(c stage.Context) {
 	b.registering = c.Ask(message.ControllerAt(c.Self().Node), &message.RegisterBroker{
-		Node: c.Self().Node, Incarnation: b.opts.Incarnation, Empty: b.opts.Empty, Rack: b.opts.Rack, Endpoints: b.opts.Endpoints,
+		Node: c.Self().Node, Incarnation: b.opts.Incarnation, Directory: b.opts.Directory, Rack: b.opts.Rack, Endpoints: b.opts.Endpoints,
 	}, registerPatience)
 }
 
 func (b *Broker) registered(c stage.Context, m *message.BrokerRegistered) {
 	b.registering = 0
 	if m.Code != message.OK {
-		c.Log().Error("the controller refuses to register this node", "code", m.Code, "why", m.Message)
-		c.After(registerAgain, &register{})
+		b.refuse(c, m)
 		return
 	}
-	b.epoch, b.opts.Empty = m.Epoch, false
+	b.epoch, b.refused = m.Epoch, ""
 	b.allocate(c)
 	b.beat(c)
+}
+
+// refuse says why this node cannot serve, once, to the log and to who waits for it. It tries again: somebody may mend that.
+func (b *Broker) refuse(c stage.Context, m *message.BrokerRegistered) {
+	if b.refused != m.Message {
+		b.refused = m.Message
+		c.Log().Error("the controller refuses to register this node", "code", m.Code, "why", m.Message)
+	}
+	for _, w := range b.waiting {
+		c.Answer(w, &message.Serving{Problem: m.Problem})
+	}
+	b.waiting = nil
+	c.After(registerAgain, &register{})
 }
 
 // unanswered: the controller was silent or away.

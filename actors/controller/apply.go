@@ -43,7 +43,7 @@ func (k *Controller) isOpening(c stage.Context, e *raftpb.Entry) bool {
 
 // lead begins to decide. The first leader ever founds the cluster.
 func (k *Controller) lead(c stage.Context) {
-	k.leading, k.tip = true, k.image
+	k.leading, k.tip, k.attended = true, k.image, map[uint64]uint64{}
 	k.sessions.begin(k.image.Layers(c.Self().Node, k.opts.Static))
 	for _, p := range k.peers {
 		p.since = k.sessions.clock // followers do not talk to each other: what was lost may be there again

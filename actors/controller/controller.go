@@ -23,9 +23,10 @@ import (
 
 // Options are what a controller has to be told. Zero numbers are the defaults.
 type Options struct {
-	// Voters found a new quorum, with the same list on each of them; a data directory that has one remembers its own. A node that
-	// is not among them asks them to let it join.
-	Voters []message.NodeID
+	// Directory is the data directory's id (KIP-853): the same as long as what is in there, and another on a new disk.
+	Directory message.TopicID
+	// Contacts are nodes of the quorum that a node which is no member asks to let it join.
+	Contacts []message.NodeID
 	// Cluster is the id of the cluster that this node is meant for: a new one gets it, and another is refused. Empty: any, and a
 	// new one draws its own.
 	Cluster string
@@ -67,6 +68,7 @@ const (
 type Controller struct {
 	opts Options
 
+	id    uint64 // among raft's
 	brain metadata.Brain
 	raft  *raft.RawNode // nil until the log is read
 	store store
@@ -92,7 +94,10 @@ type Controller struct {
 	ticking  bool
 	changing uint64    // index of the change of members that is under way
 	leavers  []request // to take a node out of the cluster, until it is no member of the quorum any more
-	turn     int       // of the founders, whom a node asks that is no member
+	turn     int       // of the contacts, whom a node asks that is no member
+
+	attended    map[uint64]uint64                  // while it leads: the tick at which a member was heard last
+	directories map[message.NodeID]message.TopicID // with which nodes wanted to register while nobody led
 }
 
 // request is somebody's word to the controller.
@@ -128,7 +133,7 @@ type tick struct{} // raft's clock; a sole member needs none
 // New makes a controller that has yet to read its log.
 func New(o Options) *Controller {
 	return &Controller{opts: o.withDefaults(), image: image.Empty(), passed: map[stage.RequestID]request{},
-		sent: map[stage.RequestID]uint64{}, peers: map[message.NodeID]*peer{}}
+		sent: map[stage.RequestID]uint64{}, peers: map[message.NodeID]*peer{}, directories: map[message.NodeID]message.TopicID{}}
 }
 
 // Receive is the table of contents.

@@ -15,7 +15,7 @@ import (
 )
 
 func alone(t *testing.T, o controller.Options) *world {
-	o.Voters = []message.NodeID{1}
+	o.Contacts = []message.NodeID{1}
 	w := newWorld(t, o)
 	w.start(1)
 	w.serving(1)
@@ -25,7 +25,7 @@ func alone(t *testing.T, o controller.Options) *world {
 func (w *world) serving(ids ...message.NodeID) {
 	w.t.Helper()
 	for _, id := range ids {
-		if _, ok := w.ask(message.BrokerAt(id), &message.AwaitServing{}).(*message.Serving); !ok {
+		if s, ok := w.ask(message.BrokerAt(id), &message.AwaitServing{}).(*message.Serving); !ok || s.Code != message.OK {
 			w.t.Fatal("no Serving")
 		}
 	}
@@ -102,7 +102,7 @@ func TestWhatWasAnsweredOutlivesAPowerCut(t *testing.T) {
 // TestThePowerGoesAtAnyMoment: with the real disk actor and its journal, whatever step the power goes at, every topic that was
 // answered is there, and none that was deleted.
 func TestThePowerGoesAtAnyMoment(t *testing.T) {
-	w := newWorld(t, controller.Options{Voters: []message.NodeID{1}, SnapshotEntries: 7, SegmentBytes: 1 << 9})
+	w := newWorld(t, controller.Options{Contacts: []message.NodeID{1}, SnapshotEntries: 7, SegmentBytes: 1 << 9})
 	w.realDisk = true
 	w.start(1)
 	want := map[string]bool{}
@@ -217,7 +217,7 @@ func TestABrokerThatFailedTakesItsPartitionsOver(t *testing.T) {
 }
 
 func TestABrokerWaitsForItsController(t *testing.T) {
-	w := newWorld(t, controller.Options{Voters: []message.NodeID{1}})
+	w := newWorld(t, controller.Options{Contacts: []message.NodeID{1}})
 	w.start(1)
 	at := message.ControllerAt(1)
 	away := w.nodes[1].actors[at]
@@ -298,7 +298,7 @@ func TestASoleVoterNeedsNoClock(t *testing.T) {
 }
 
 func TestThreeVoters(t *testing.T) {
-	o := controller.Options{Voters: []message.NodeID{1, 2, 3}, SnapshotEntries: 6, SegmentBytes: 1 << 10}
+	o := controller.Options{Contacts: []message.NodeID{1, 2, 3}, SnapshotEntries: 6, SegmentBytes: 1 << 10}
 	w := newWorld(t, o)
 	w.start(1, 2, 3)
 	w.serving(1, 2, 3)
@@ -334,7 +334,7 @@ func (w *world) unhurt() {
 // TestWhatALonelyLeaderProposedIsDecidedAnew: its entry is overwritten by the new leader's, cut from its log, and the
 // request gets an answer all the same.
 func TestWhatALonelyLeaderProposedIsDecidedAnew(t *testing.T) {
-	w := newWorld(t, controller.Options{Voters: []message.NodeID{1, 2, 3}})
+	w := newWorld(t, controller.Options{Contacts: []message.NodeID{1, 2, 3}})
 	w.start(1, 2, 3)
 	w.serving(1, 2, 3)
 	lonely := w.image(1).Leader
@@ -426,7 +426,7 @@ func TestWhatANewerProgramWroteIsRefused(t *testing.T) {
 	if err := snapshot.Save(files, "metadata/snapshot", 2, []byte("?")); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, controller.Options{Voters: []message.NodeID{1}})
+	w := newWorld(t, controller.Options{Contacts: []message.NodeID{1}})
 	w.nodes[1].files = files
 	w.start(1)
 	for len(w.failures) == 0 && w.step() {

@@ -49,6 +49,7 @@ type node struct {
 	id        message.NodeID
 	life      int
 	files     *vfs.MemoryFS
+	directory message.TopicID
 	actors    map[message.Address]stage.Actor
 	published map[message.Address]any
 	told      map[message.Address][]any // what partitions heard
@@ -77,10 +78,35 @@ type timer struct {
 func newWorld(t *testing.T, o controller.Options) *world {
 	w := &world{t: t, now: time.Unix(1_700_000_000, 0), chance: rand.New(rand.NewPCG(7, 7)), opts: o, nodes: map[message.NodeID]*node{},
 		cut: map[message.NodeID]bool{}, answers: map[stage.RequestID]any{}}
-	for _, id := range o.Voters {
-		w.nodes[id] = &node{id: id, files: vfs.Memory(vfs.MemoryOptions{})}
+	var founders []controller.Voter
+	for _, id := range o.Contacts {
+		w.nodes[id] = newNode(id)
+		founders = append(founders, controller.Voter{Node: id, Directory: w.nodes[id].directory})
+	}
+	for _, id := range o.Contacts {
+		if err := controller.Found(w.nodes[id].files, founders); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return w
+}
+
+func newNode(id message.NodeID) *node {
+	return &node{id: id, files: vfs.Memory(vfs.MemoryOptions{}), directory: message.TopicID{0: byte(id), 3: 1}}
+}
+
+// wipe puts an empty disk into the place of that of a node that is down.
+func (w *world) wipe(id message.NodeID) {
+	n := w.nodes[id]
+	n.files = vfs.Memory(vfs.MemoryOptions{})
+	n.directory[3]++
+}
+
+// controller is a node's controller.
+func (w *world) controller(n *node) stage.Actor {
+	o := w.opts
+	o.Directory = n.directory
+	return controller.New(o)
 }
 
 // start raises a node's controller and broker.
@@ -94,14 +120,14 @@ func (w *world) start(ids ...message.NodeID) {
 		} else {
 			w.spawn(message.DiskAt(id), stage.Receiver(w.disk))
 		}
-		w.spawn(message.ControllerAt(id), controller.New(w.opts))
+		w.spawn(message.ControllerAt(id), w.controller(n))
 		w.spawn(message.BrokerAt(id), w.broker(n))
 	}
 }
 
 // broker is a node's broker, whose partitions only listen.
 func (w *world) broker(n *node) stage.Actor {
-	return broker.New(broker.Options{Static: w.opts.Static, NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
+	return broker.New(broker.Options{Static: w.opts.Static, Directory: n.directory, NewPartition: func(p message.PartitionID, l *message.Leadership) func() stage.Actor {
 		at := message.PartitionAt(n.id, p)
 		return func() stage.Actor {
 			n.told[at] = append(n.told[at], l)
@@ -261,7 +287,7 @@ func (w *world) receive(a stage.Actor, h *hold) {
 			if h.Self().Kind != message.KindController || len(w.failures) > 3 {
 				w.t.Fatalf("%s failed: %v", h.Self(), r.err)
 			}
-			w.spawn(h.Self(), controller.New(w.opts))
+			w.spawn(h.Self(), w.controller(h.node))
 		default:
 			panic(r)
 		}

@@ -38,6 +38,7 @@ const (
 // start asks the disk what it knows before the log is touched.
 func (k *Controller) start(c stage.Context) {
 	k.store.incarnation = c.Rand().Uint64()
+	k.id = Voter{c.Self().Node, k.opts.Directory}.raftID()
 	k.brain = metadata.Brain{Node: c.Self().Node, Static: k.opts.Static, Draw: c.Rand().Uint64}
 	c.Ask(message.DiskAt(c.Self().Node), &message.Recover{Partition: message.MetadataLog}, recoverPatience)
 }
@@ -47,25 +48,16 @@ func (k *Controller) load(c stage.Context, m *message.Recovered) {
 	if m.Err != nil {
 		c.Fail(fmt.Errorf("controller: the journal cannot be read: %w", m.Err))
 	}
-	files, now, voters := c.FS(), c.Now(), raftIDs(k.opts.Voters)
-	founds := slices.Contains(k.opts.Voters, c.Self().Node)
+	files, now := c.FS(), c.Now()
 	o := log.Options{FS: files, Dir: logDir, RecoveryPoint: m.RecoveryPoint, LogStart: m.LogStart, Suspect: m.Suspect,
 		Config: log.Config{SegmentBytes: k.opts.SegmentBytes}}
 	c.Offload(loadCost, func() any {
 		l := &loaded{redone: len(m.Entries) > 0}
-		if l.err = l.read(o, voters, founds, m.Entries, now); l.err != nil && l.log != nil {
+		if l.err = l.read(o, m.Entries, now); l.err != nil && l.log != nil {
 			l.err = errors.Join(l.err, l.log.Close())
 		}
 		return l
 	})
-}
-
-func raftIDs(nodes []message.NodeID) []uint64 {
-	ids := make([]uint64, len(nodes))
-	for i, n := range nodes {
-		ids[i] = raftID(n)
-	}
-	return ids
 }
 
 // retryLoad, to self: the disk may take something again.
@@ -84,8 +76,8 @@ type loaded struct {
 	err      error
 }
 
-func (l *loaded) read(o log.Options, voters []uint64, founds bool, redo []message.Redo, now time.Time) (err error) {
-	if err = l.readSnapshot(o.FS, voters, founds); err != nil {
+func (l *loaded) read(o log.Options, redo []message.Redo, now time.Time) (err error) {
+	if err = l.readSnapshot(o.FS); err != nil {
 		return err
 	}
 	if l.state, err = readState(o.FS); err != nil {
@@ -123,20 +115,12 @@ func above(redo []message.Redo, first int64) []message.Redo {
 	return redo
 }
 
-// readSnapshot reads the snapshot, or founds a quorum: a snapshot of nothing at the index that comes before the first
-// entry of every metadata log. Who is not among the founders has no snapshot until the leader sends one.
-func (l *loaded) readSnapshot(files vfs.FS, voters []uint64, founds bool) error {
+// readSnapshot reads the snapshot. Who is not among the founders has none until the leader sends one.
+func (l *loaded) readSnapshot(files vfs.FS) error {
 	b, err := loadFile(files, snapshotFile, snapshotFormat)
 	if errors.Is(err, snapshot.ErrMissing) {
 		l.image, l.snapshot = image.Empty(), &raftpb.Snapshot{}
-		switch {
-		case len(voters) == 0:
-			return errors.New("there is no metadata and nobody to found it: name the voters of the metadata quorum")
-		case !founds:
-			return files.MkdirAll(path.Dir(snapshotFile))
-		}
-		l.snapshot = newSnapshot(1, 1, &raftpb.ConfState{Voters: voters}, message.EncodeMetadata(nil))
-		return saveSnapshot(files, l.snapshot)
+		return files.MkdirAll(path.Dir(snapshotFile))
 	}
 	if err != nil {
 		return err
@@ -264,7 +248,7 @@ func (k *Controller) begin(c stage.Context) {
 		return
 	}
 	node, err := raft.NewRawNode(&raft.Config{
-		ID: raftID(c.Self().Node), Storage: storage{k.store.memory, k.fresh}, Applied: uint64(k.image.Index),
+		ID: k.id, Storage: storage{k.store.memory, k.fresh}, Applied: uint64(k.image.Index),
 		ElectionTick: electionTicks, HeartbeatTick: 1, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 64,
 		PreVote: true, CheckQuorum: true, AsyncStorageWrites: true, DisableProposalForwarding: true, Logger: raftLog{c.Log()},
 	})
@@ -273,7 +257,7 @@ func (k *Controller) begin(c stage.Context) {
 	}
 	k.raft = node
 	k.advance(c)
-	if k.alone(c) {
+	if k.alone() {
 		if err := k.raft.Campaign(); err != nil {
 			c.Fail(fmt.Errorf("controller: stand for election: %w", err))
 		}

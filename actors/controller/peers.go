@@ -53,7 +53,9 @@ func (k *Controller) gone(c stage.Context, m *stage.Gone) {
 	if k.raft == nil {
 		return
 	}
-	k.raft.ReportUnreachable(raftID(n))
+	for _, id := range k.membersOf(n) {
+		k.raft.ReportUnreachable(id)
+	}
 	if k.leader() == n {
 		if err := k.raft.ForgetLeader(); err != nil {
 			c.Log().Warn("raft does not forget a leader that is gone", "err", err)
@@ -64,7 +66,7 @@ func (k *Controller) gone(c stage.Context, m *stage.Gone) {
 }
 
 func (k *Controller) standSoon(c stage.Context, tries int) {
-	if tries > 0 && k.votes(c) {
+	if tries > 0 && k.votes() {
 		c.After(time.Duration(c.Rand().Int64N(int64(standWithin))), &stand{tries})
 	}
 }

@@ -12,11 +12,6 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// raftID is a node's number among raft's, where 0 is nobody.
-func raftID(n message.NodeID) uint64 { return uint64(n) + 1 }
-
-func nodeID(id uint64) message.NodeID { return message.NodeID(id) - 1 }
-
 // leader is who leads as far as is known here.
 func (k *Controller) leader() message.NodeID {
 	if k.raft == nil {
@@ -64,7 +59,7 @@ func (k *Controller) deliver(c stage.Context, m *raftpb.Message) {
 		k.write(c, m)
 	case raft.LocalApplyThread:
 		k.apply(c, m)
-	case raftID(c.Self().Node):
+	case k.id:
 		k.stepLocal(c, m)
 	default:
 		k.post(c, m)
@@ -108,6 +103,9 @@ func (k *Controller) step(c stage.Context, m *message.Raft) {
 	var word raftpb.Message
 	if err := proto.Unmarshal(m.Message, &word); err != nil {
 		c.Log().Warn("a raft message cannot be read and is dropped", "from", c.Caller().Address, "err", err)
+		return
+	}
+	if word.GetTo() != k.id { // it is for the directory that this node had before: what that promised nobody knows here
 		return
 	}
 	if err := k.raft.Step(&word); err != nil {
@@ -155,9 +153,10 @@ func (k *Controller) tick(c stage.Context) {
 	k.advance(c)
 	k.readAgain()
 	if k.leading {
+		k.listen()
 		k.expire(c)
 		k.rebalance(c)
-	} else if !k.isMember(c.Self().Node) {
+	} else if !k.isMember(k.id) {
 		k.unpark(c)
 	}
 	k.advance(c)
@@ -167,7 +166,7 @@ func (k *Controller) tick(c stage.Context) {
 // wind keeps raft's clock going where there is anybody to time. A sole member has nobody to wait for: an idle node does not
 // wake up.
 func (k *Controller) wind(c stage.Context) {
-	if !k.ticking && k.raft != nil && !k.alone(c) {
+	if !k.ticking && k.raft != nil && !k.alone() {
 		k.ticking = true
 		c.After(tickEvery, &tick{})
 	}
@@ -204,8 +203,11 @@ func (k *Controller) member(c stage.Context, s raft.Status, id uint64) message.Q
 	if p, known := s.Progress[id]; known {
 		m.LogEnd = int64(p.Match) + 1
 	}
-	if m.Node == c.Self().Node {
-		m.LogEnd, m.LastFetch, m.LastCaughtUp = k.store.next(), c.Now().UnixMilli(), c.Now().UnixMilli()
+	if b := k.image.Broker(m.Node); b != nil && memberOf(b) == id {
+		m.DirectoryID = b.Directory
+	}
+	if id == k.id {
+		m.DirectoryID, m.LogEnd, m.LastFetch, m.LastCaughtUp = k.opts.Directory, k.store.next(), c.Now().UnixMilli(), c.Now().UnixMilli()
 	}
 	return m
 }

@@ -22,7 +22,10 @@ func (k *Controller) request(c stage.Context, r request) {
 		k.decide(c, r)
 		return
 	}
-	to, refusal := k.guide(c, r), unled(r.ask)
+	to, refusal := k.guide(c, r), k.unled(r.ask)
+	if _, registers := r.ask.(*message.RegisterBroker); registers && k.raft != nil && to == message.Nobody && k.stray(c, r) {
+		refusal = &message.BrokerRegistered{Problem: message.Problem{Code: message.NotController}}
+	}
 	switch {
 	case to != message.Nobody:
 		k.passed[c.Ask(message.ControllerAt(to), r.ask, passPatience)] = r
@@ -36,23 +39,40 @@ func (k *Controller) request(c stage.Context, r request) {
 }
 
 // guide is who is asked instead of this node: the leader, but not if the request comes from there; for a node that is no
-// member, and hears of no leader, the founders in turn.
+// member, and hears of no leader, its contacts in turn.
 func (k *Controller) guide(c stage.Context, r request) message.NodeID {
 	switch leader := k.leader(); {
 	case k.raft == nil || leader == c.Self().Node || leader == r.caller.Address.Node:
 		return message.Nobody
-	case leader != message.Nobody || k.isMember(c.Self().Node):
+	case leader != message.Nobody || k.isMember(k.id) || k.stray(c, r):
 		return leader
 	}
+	if len(k.opts.Contacts) == 0 {
+		return message.Nobody
+	}
 	k.turn++
-	return k.opts.Voters[k.turn%len(k.opts.Voters)]
+	if to := k.opts.Contacts[k.turn%len(k.opts.Contacts)]; to != c.Self().Node { // it may have been a founder with another directory
+		return to
+	}
+	return message.Nobody
+}
+
+// stray says that a request comes from a node that took this one for a member, and is no member either: who knows no leader must not
+// send it round in circles.
+func (k *Controller) stray(c stage.Context, r request) bool {
+	from := r.caller.Address
+	return from.Kind == message.KindController && from.Node != c.Self().Node && !k.isMember(k.id)
 }
 
 // unled is the answer to a request that must not wait for a leader; nil if it may.
-func unled(ask any) any {
+func (k *Controller) unled(ask any) any {
 	switch m := ask.(type) {
 	case *message.BrokerHeartbeat:
 		return &message.BrokerAlive{Code: message.NotController}
+	case *message.RegisterBroker:
+		if refusal := k.bereft(m); refusal != nil {
+			return refusal
+		}
 	case *message.AlterPartition:
 		return &message.PartitionsAltered{Codes: slices.Repeat([]message.Code{message.NotController}, len(m.Partitions))}
 	}
@@ -71,18 +91,32 @@ func (k *Controller) unpark(c stage.Context) {
 // passedBack hands the leader's answer on. Where there is no answer the asker's own patience ends its waiting; where
 // there was nobody, the next leader is asked.
 func (k *Controller) passedBack(c stage.Context, r request, answer any) {
-	switch answer.(type) {
+	switch m := answer.(type) {
 	case *stage.TimedOut:
 	case *stage.Down:
-		if refusal := unled(r.ask); refusal != nil {
+		if refusal := k.unled(r.ask); refusal != nil {
 			c.Answer(r.caller, refusal)
 		} else if len(k.parked) < parkedMax {
 			k.parked = append(k.parked, r)
 		}
 	case *message.BrokerAlive, *message.PartitionsAltered, *message.QuorumDescribed:
 		c.Answer(r.caller, answer)
+	case *message.BrokerRegistered:
+		k.registered(c, r, m)
 	default:
 		k.bring(c, r, answer)
+	}
+}
+
+// registered hands a registration's answer on. Who was asked and is no member is passed over.
+func (k *Controller) registered(c stage.Context, r request, m *message.BrokerRegistered) {
+	switch {
+	case m.Code == message.NotController && len(k.parked) < parkedMax:
+		k.parked = append(k.parked, r)
+	case m.Code == message.OK:
+		k.bring(c, r, m)
+	default:
+		c.Answer(r.caller, m)
 	}
 }
 
@@ -143,7 +177,7 @@ func (k *Controller) decide(c stage.Context, r request) {
 	if beats {
 		k.sessions.beat(m, d.Reply)
 	}
-	if m, leaves := r.ask.(*message.UnregisterBroker); leaves && len(d.Records) > 0 && k.isMember(m.Node) {
+	if m, leaves := r.ask.(*message.UnregisterBroker); leaves && len(d.Records) > 0 && len(k.membersOf(m.Node)) > 0 {
 		k.leavers = append(k.leavers, r)
 		return
 	}

@@ -14,6 +14,7 @@ import (
 type sessions struct {
 	clock   uint64 // ticks since this node started
 	timeout uint64
+	mute    uint64 // ticks for which a voter may be silent that keeps its vote
 	balance uint64 // ticks between two looks at who leads and who should
 	heard   map[message.NodeID]uint64
 }
@@ -25,6 +26,7 @@ const graceTicks = 3
 // begin gives everybody a whole session: another led until now.
 func (s *sessions) begin(l setting.Layers) {
 	s.timeout = max(1, uint64(l.Millis("broker.session.timeout.ms")/tickEvery))
+	s.mute = max(1, uint64(l.Millis("controller.quorum.voter.timeout.ms")/tickEvery))
 	s.balance = max(1, uint64(l.Number("leader.imbalance.check.interval.seconds"))*uint64(time.Second/tickEvery))
 	s.heard = map[message.NodeID]uint64{}
 }

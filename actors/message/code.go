@@ -54,6 +54,7 @@ const (
 	InvalidUpdateVersion         Code = 95
 	ThrottlingQuotaExceeded      Code = 89
 	TopicDeletionDisabled        Code = 73
+	InconsistentVoterSet         Code = 94
 	BrokerIDNotRegistered        Code = 102
 	ReassignmentInProgress       Code = 60
 	IneligibleReplica            Code = 107

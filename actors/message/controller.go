@@ -207,7 +207,7 @@ type QuorumMember struct {
 type RegisterBroker struct {
 	Node        NodeID
 	Incarnation TopicID // a new UUID every time the process starts
-	Empty       bool    // its data directory had nothing of this cluster when it started: whatever it held is lost
+	Directory   TopicID // of the data directory: with another than before, whatever the node held is lost; zero: it is older than these
 	Rack        string
 	Endpoints   []Endpoint
 }
@@ -245,5 +245,5 @@ type Raft struct{ Message []byte }
 // AwaitServing asks a node's broker actor to be told, with Serving, when every partition of the node is started.
 type AwaitServing struct{}
 
-// Serving answers AwaitServing.
-type Serving struct{}
+// Serving answers AwaitServing: all serves, or never will unless somebody mends the problem.
+type Serving struct{ Problem }

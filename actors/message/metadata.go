@@ -67,6 +67,14 @@ type DrainRecord struct {
 	Draining bool
 }
 
+// DirectoryRecord says which data directory a node is registered with (KIP-853): a node that lost its disk comes with another, and
+// is another voter. It ends with the node's next registration.
+type DirectoryRecord struct {
+	Node      NodeID
+	Epoch     int64 // of the registration that it is about
+	Directory TopicID
+}
+
 // BrokerRemoved takes a node out of the cluster.
 type BrokerRemoved struct{ Node NodeID }
 
@@ -94,6 +102,7 @@ const (
 	tagFeature
 	tagProducerIDs
 	tagDrain
+	tagDirectory
 )
 
 func (*ClusterRecord) metadataRecord() recordTag     { return tagCluster }
@@ -104,6 +113,7 @@ func (*ConfigRecord) metadataRecord() recordTag      { return tagConfig }
 func (*BrokerRecord) metadataRecord() recordTag      { return tagBroker }
 func (*FenceRecord) metadataRecord() recordTag       { return tagFence }
 func (*DrainRecord) metadataRecord() recordTag       { return tagDrain }
+func (*DirectoryRecord) metadataRecord() recordTag   { return tagDirectory }
 func (*BrokerRemoved) metadataRecord() recordTag     { return tagBrokerRemoved }
 func (*FeatureRecord) metadataRecord() recordTag     { return tagFeature }
 func (*ProducerIDsRecord) metadataRecord() recordTag { return tagProducerIDs }

@@ -21,6 +21,7 @@ func everyRecord() []MetadataRecord {
 			Endpoints: []Endpoint{{Listener: "PLAINTEXT", Host: "h", Port: 9092, Protocol: "SSL"}, {}}},
 		&FenceRecord{Node: 3, Epoch: 9, Fenced: true},
 		&DrainRecord{Node: 3, Epoch: 9, Draining: true},
+		&DirectoryRecord{Node: 3, Epoch: 9, Directory: id},
 		&BrokerRemoved{Node: 3},
 		&FeatureRecord{Name: "f", Level: -2, Gone: true},
 		&ProducerIDsRecord{Next: 1 << 50},

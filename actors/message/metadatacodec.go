@@ -107,6 +107,10 @@ func (e metadataEncoder) record(r MetadataRecord) {
 		e.node(r.Node)
 		e.int(r.Epoch)
 		e.bool(r.Draining)
+	case *DirectoryRecord:
+		e.node(r.Node)
+		e.int(r.Epoch)
+		e.id(r.Directory)
 	case *BrokerRemoved:
 		e.node(r.Node)
 	case *FeatureRecord:
@@ -239,6 +243,8 @@ func (d *metadataDecoder) record() MetadataRecord {
 		return &FenceRecord{Node: d.node(), Epoch: d.int(math.MaxInt64), Fenced: d.bool()}
 	case tagDrain:
 		return &DrainRecord{Node: d.node(), Epoch: d.int(math.MaxInt64), Draining: d.bool()}
+	case tagDirectory:
+		return &DirectoryRecord{Node: d.node(), Epoch: d.int(math.MaxInt64), Directory: d.id()}
 	case tagBrokerRemoved:
 		return &BrokerRemoved{Node: d.node()}
 	case tagFeature:

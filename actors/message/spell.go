@@ -156,7 +156,7 @@ func (m *ProducerIDs) spell(s *scribe) {
 func (m *RegisterBroker) spell(s *scribe) {
 	number(s, &m.Node)
 	s.id(&m.Incarnation)
-	s.bool(&m.Empty)
+	s.id(&m.Directory)
 	s.text(&m.Rack)
 	list(s, &m.Endpoints, func(s *scribe, e *Endpoint) {
 		s.text(&e.Listener)

@@ -135,11 +135,11 @@ func dumpEntry(kind raftpb.EntryType, data []byte, line dumpedMetadata, lines *j
 	return lines.Encode(line)
 }
 
-// nodesOf are the nodes behind raft's ids, which begin at 1 where nodes begin at 0.
+// nodesOf are the nodes behind raft's ids: the lower half, which begins at 1 where nodes begin at 0; above it is the directory's.
 func nodesOf(ids []uint64) []int64 {
 	nodes := make([]int64, len(ids))
 	for i, id := range ids {
-		nodes[i] = int64(id) - 1
+		nodes[i] = int64(uint32(id)) - 1
 	}
 	return nodes
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/node"
@@ -32,6 +33,8 @@ type Node struct {
 	paused  bool
 	ahead   time.Duration
 	slow    float64
+	disks   byte // that it had before this one
+	founded bool // and nothing of that may happen again
 }
 
 // filesOpenMax is how many files a simulated node keeps open unless files.open.max says otherwise: few, so that they are
@@ -75,7 +78,7 @@ func (n *Node) Start() error {
 	if n.Up() {
 		return nil
 	}
-	if err := node.Claim(n.Disk, n.ID); err != nil {
+	if err := n.claim(); err != nil {
 		return fmt.Errorf("node %d: %w", n.ID, err)
 	}
 	n.Incarnation++
@@ -84,10 +87,29 @@ func (n *Node) Start() error {
 	s.SetClock(n.ahead)
 	s.Slow(n.slow)
 	n.Stage, n.serving = s, false
-	node.Raise(s, node.Parts{Config: n.config, Parallel: 1, Voters: n.world.voters()})
+	node.Raise(s, node.Parts{Config: n.config, Parallel: 1, Contacts: n.world.contacts(), Directory: n.directory()})
 	n.world.Net.Open(s, n.door(), n.limits())
 	n.awaitServing(s)
 	return nil
+}
+
+// claim takes the disk. The first one of a founder is founded at its first start; an empty one that comes in its place is not.
+func (n *Node) claim() error {
+	if _, err := node.Claim(n.Disk, n.ID, n.directory()); err != nil || n.founded {
+		return err
+	}
+	n.founded = true
+	if voters := n.world.voters(n); voters != nil {
+		return controller.Found(n.Disk, voters)
+	}
+	return nil
+}
+
+// directory is the id of the data directory: another on every disk.
+func (n *Node) directory() message.TopicID { return directory(n.ID, n.disks) }
+
+func directory(id message.NodeID, disks byte) message.TopicID {
+	return message.TopicID{0: 'd', 1: byte(id), 3: disks}
 }
 
 // newStage is the next incarnation's, with its way to the other nodes if there are any.
@@ -138,7 +160,8 @@ func (n *Node) awaitServing(s *stage.Simulated) {
 		if n.Stage != s {
 			return
 		}
-		if _, n.serving = answer.(*message.Serving); !n.serving {
+		said, ok := answer.(*message.Serving)
+		if n.serving = ok && said.Code == message.OK; !n.serving {
 			n.world.After(100*time.Millisecond, func() {
 				if n.Stage == s {
 					n.awaitServing(s)
@@ -171,7 +194,12 @@ func (n *Node) gone(silent bool) {
 }
 
 // Wipe replaces the disk of a node that is down by an empty one.
-func (n *Node) Wipe(disk vfs.MemoryOptions) { n.Disk = vfs.Memory(timed(disk)) }
+func (n *Node) Wipe(disk vfs.MemoryOptions) {
+	disk.Now = n.world.Time.Now
+	n.Disk = vfs.Memory(timed(disk))
+	n.disks++
+	n.founded = true
+}
 
 // timed is a disk that takes its time: like a fast one, unless it says itself how long it takes.
 func timed(disk vfs.MemoryOptions) vfs.MemoryOptions {

@@ -10,9 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/sim/network"
@@ -66,14 +68,29 @@ func New(o Options) *World {
 // votersMax is how many nodes vote on the metadata; the rest learn.
 const votersMax = 5
 
-// voters are who founds the metadata quorum; nil in a world of one node.
-func (w *World) voters() []message.NodeID {
+// contacts are who founds the metadata quorum; nil in a world of one node.
+func (w *World) contacts() []message.NodeID {
 	if w.opts.Cluster <= 1 {
 		return nil
 	}
 	var all []message.NodeID
 	for id := 1; id <= min(w.opts.Cluster, votersMax); id++ {
 		all = append(all, message.NodeID(id))
+	}
+	return all
+}
+
+// voters are who founds, each with its first disk; nil if a node is not among them.
+func (w *World) voters(n *Node) (all []controller.Voter) {
+	if w.opts.Cluster <= 1 {
+		return []controller.Voter{{Node: n.ID, Directory: n.directory()}}
+	}
+	contacts := w.contacts()
+	if !slices.Contains(contacts, n.ID) {
+		return nil
+	}
+	for _, id := range contacts {
+		all = append(all, controller.Voter{Node: id, Directory: directory(id, 0)})
 	}
 	return all
 }

@@ -79,6 +79,8 @@ func (d *Draft) apply(r message.MetadataRecord) error {
 		d.register(r)
 	case *message.FenceRecord:
 		return d.fence(r)
+	case *message.DirectoryRecord:
+		return d.alterBroker(r.Node, r.Epoch, func(b *Broker) { b.Directory = r.Directory })
 	case *message.DrainRecord:
 		return d.drain(r)
 	case *message.BrokerRemoved:

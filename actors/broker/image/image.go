@@ -60,7 +60,8 @@ type Broker struct {
 	ID          message.NodeID
 	Epoch       int64
 	Incarnation message.TopicID
-	Rack        string // empty: none
+	Directory   message.TopicID // of its data; zero: none was told
+	Rack        string          // empty: none
 	Fenced      bool
 	Draining    bool // it may neither lead nor be in sync, because it is about to go
 	Endpoints   []message.Endpoint

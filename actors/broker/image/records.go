@@ -15,6 +15,9 @@ func (i *Image) Records() []message.MetadataRecord {
 	for b := range i.Brokers() {
 		records = append(records, &message.BrokerRecord{Node: b.ID, Epoch: b.Epoch, Incarnation: b.Incarnation,
 			Rack: b.Rack, Fenced: b.Fenced, Endpoints: b.Endpoints})
+		if !b.Directory.IsZero() {
+			records = append(records, &message.DirectoryRecord{Node: b.ID, Epoch: b.Epoch, Directory: b.Directory})
+		}
 		if b.Draining {
 			records = append(records, &message.DrainRecord{Node: b.ID, Epoch: b.Epoch, Draining: true})
 		}

@@ -28,15 +28,18 @@ func (t *turn) allocateProducerIDs(m *message.AllocateProducerIDs) *message.Prod
 
 // registerBroker lets a node take part. The epoch of its registration is the index of the record: it never repeats. The
 // same incarnation asking again, with nothing new, keeps its epoch. Another incarnation has died in between, and leaves every
-// in-sync set that has somebody else.
+// in-sync set that has somebody else. Another directory has nothing of what the node had.
 func (t *turn) registerBroker(m *message.RegisterBroker) *message.BrokerRegistered {
 	before := t.image().Broker(m.Node)
 	if before != nil && sameRegistration(before, m) {
 		return &message.BrokerRegistered{Epoch: before.Epoch}
 	}
 	t.decide(&message.BrokerRecord{Node: m.Node, Epoch: t.index, Incarnation: m.Incarnation, Rack: m.Rack, Endpoints: m.Endpoints})
+	if !m.Directory.IsZero() {
+		t.decide(&message.DirectoryRecord{Node: m.Node, Epoch: t.index, Directory: m.Directory})
+	}
 	switch again := before != nil && before.Incarnation != m.Incarnation; {
-	case again && m.Empty:
+	case again && before.Directory != m.Directory:
 		t.revise(func(p *image.Partition) bool { return p.IsReplica(m.Node) }, func(r *revision) { r.lose(m.Node) })
 	case again:
 		t.revise(func(p *image.Partition) bool { return p.IsReplica(m.Node) && !alone(p) }, func(r *revision) { r.doubt(m.Node) })
@@ -52,5 +55,5 @@ func alone(p *image.Partition) bool {
 }
 
 func sameRegistration(b *image.Broker, m *message.RegisterBroker) bool {
-	return b.Incarnation == m.Incarnation && b.Rack == m.Rack && !b.Fenced && slices.Equal(b.Endpoints, m.Endpoints)
+	return b.Incarnation == m.Incarnation && b.Directory == m.Directory && b.Rack == m.Rack && !b.Fenced && slices.Equal(b.Endpoints, m.Endpoints)
 }

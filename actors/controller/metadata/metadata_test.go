@@ -304,12 +304,15 @@ func partitionName(s string) message.NamedPartition {
 	return message.NamedPartition{Topic: topic, Index: int32(number(index))}
 }
 
-// registration reads "1 rack=a incarnation=2 empty=yes".
+// registration reads "1 rack=a incarnation=2 directory=2".
 func registration(line string) *message.RegisterBroker {
 	f := strings.Fields(line)
 	m := &message.RegisterBroker{Node: message.NodeID(number(f[0])), Incarnation: message.TopicID{1}}
 	args := pairs(f[1:])
-	m.Rack, m.Empty = args["rack"], args["empty"] != ""
+	m.Rack = args["rack"]
+	if v, ok := args["directory"]; ok {
+		m.Directory[0] = byte(number(v))
+	}
 	if v, ok := args["incarnation"]; ok {
 		m.Incarnation[0] = byte(number(v))
 	}

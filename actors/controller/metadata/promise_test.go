@@ -23,6 +23,7 @@ type cluster struct {
 	has   map[message.PartitionID]map[message.NodeID]bool
 
 	incarnation byte
+	directories [nodes + 2]message.TopicID
 	late        []*message.AlterPartition // proposals that are still under way
 }
 
@@ -141,9 +142,10 @@ func (c *cluster) register(n message.NodeID, empty bool) {
 		for _, has := range c.has {
 			delete(has, n)
 		}
+		c.directories[n] = message.TopicID{c.directories[n][0] + 1}
 	}
 	c.incarnation++
-	c.ask(&message.RegisterBroker{Node: n, Incarnation: message.TopicID{c.incarnation}, Empty: empty})
+	c.ask(&message.RegisterBroker{Node: n, Incarnation: message.TopicID{c.incarnation}, Directory: c.directories[n]})
 }
 
 // commit is what leaders do while enough are in sync: whoever is not lacks something from now on.
