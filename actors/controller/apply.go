@@ -88,9 +88,7 @@ func (k *Controller) applyEntry(e *raftpb.Entry) (image.Change, error) {
 		if !mine.request.caller.IsZero() {
 			k.await(waiter{index: int64(e.GetIndex()), caller: mine.request.caller, reply: mine.decision.Reply})
 		}
-		for _, r := range mine.reads {
-			k.await(waiter{index: int64(e.GetIndex()), caller: r.caller, reply: r.reply})
-		}
+		k.proveReads(mine.reads)
 		return mine.decision.Change, nil
 	case e.GetType() != raftpb.EntryNormal:
 		return k.applyMembers(e)

@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/actors/stage"
 )
 
 // three starts three voters.
@@ -104,6 +105,31 @@ func TestADeposedLeaderDeniesNothing(t *testing.T) {
 	if w.answers[id] != nil {
 		t.Fatalf("a leader that cannot know has answered %+v", w.answers[id])
 	}
+	w.cut = nil
+	w.run("an answer", func() bool { return w.answers[id] != nil })
+	if a := w.answers[id].(*message.TopicsDeleted); a.Results[0].Code != message.OK {
+		t.Fatalf("%+v", a.Results[0])
+	}
+}
+
+// What it had proposed may be committed by its successor. That proves nothing of the time after, in which it still decided.
+func TestADeposedLeadersProposalProvesNothing(t *testing.T) {
+	w := three(t, controller.Options{})
+	old := w.image(1).Leader
+	rest := others(old, 1, 2, 3)
+	w.lose = func(l letter) bool {
+		return l.to.Node == old && l.from.Address.Kind == message.KindController && l.from.Address.Node != old
+	}
+	w.send(message.ControllerAt(old), &message.CreateTopics{Topics: []message.NewTopic{{Name: "S", Partitions: 1, Replication: 1}}})
+	w.idle()
+	w.lose, w.cut = nil, map[message.NodeID]bool{old: true}
+	for _, n := range rest {
+		w.queue = append(w.queue, letter{to: message.ControllerAt(n), msg: &stage.Gone{Address: message.ControllerAt(old)}})
+	}
+	w.run("another leader", func() bool { l := w.image(rest[0]).Leader; return l != old && l != message.Nobody })
+	w.create(rest[0], "T", 1)
+	id := w.send(message.ControllerAt(old), &message.DeleteTopics{Topics: []message.TopicRef{{Name: "T"}}})
+	w.idle()
 	w.cut = nil
 	w.run("an answer", func() bool { return w.answers[id] != nil })
 	if a := w.answers[id].(*message.TopicsDeleted); a.Results[0].Code != message.OK {

@@ -209,10 +209,23 @@ type unproved struct {
 }
 
 func (k *Controller) prove(c stage.Context, r read) {
-	k.asked++
-	k.unproved = append(k.unproved, unproved{k.asked, r})
-	k.readAgain()
+	k.proveReads([]read{r})
 	k.advance(c)
+}
+
+// proveReads proves also what rested on a proposal that is committed: by a successor, perhaps, who has decided more.
+func (k *Controller) proveReads(reads []read) {
+	for _, r := range reads {
+		if !k.leading {
+			k.parked = append(k.parked, r.request)
+			continue
+		}
+		k.asked++
+		k.unproved = append(k.unproved, unproved{k.asked, r})
+	}
+	if len(reads) > 0 && k.leading {
+		k.readAgain()
+	}
 }
 
 // answerWhenSeen answers what needs no record, but not before the broker has the image that the answer rests on: who is told
