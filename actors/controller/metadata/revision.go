@@ -21,6 +21,7 @@ type revision struct {
 	next    *message.PartitionRecord
 	suspect message.NodeID // may have lost records that it had: it is not eligible before it is in sync again; or Nobody
 	unclean bool           // somebody may lead who lacks acknowledged records, whatever the topic says
+	renewed bool           // what was said in the leader epoch that it was counts no more
 }
 
 func (t *turn) revision(topic *image.Topic, index int32) *revision {
@@ -67,9 +68,9 @@ func (r *revision) doubt(n message.NodeID) {
 }
 
 // lose is doubt for a node that has nothing any more. If nobody else is eligible, then nobody leads until somebody decides to go
-// on without what is lost.
+// on without what is lost. A new leader epoch sees to it that no word of the lost disk, late as it may come, counts as the new one's.
 func (r *revision) lose(n message.NodeID) {
-	r.suspect = n
+	r.suspect, r.renewed = n, true
 	r.next.ELR = except(r.next.ELR, n)
 	r.leave(n)
 	if r.succeed(n); slices.Contains(r.next.ISR, n) {
@@ -180,10 +181,10 @@ func (r *revision) number() bool {
 	gone := len(except(was.Replicas, p.Replicas...)) > 0
 	same := p.Leader == was.Leader && slices.Equal(p.Replicas, was.Replicas) && slices.Equal(p.ISR, was.ISR) && slices.Equal(p.ELR, was.ELR) &&
 		slices.Equal(p.LastKnownELR, was.LastKnownELR) && slices.Equal(p.Adding, was.Adding) && slices.Equal(p.Removing, was.Removing)
-	if same {
+	if same && !r.renewed {
 		return false
 	}
-	if (gone || p.Leader != was.Leader) && !planted.Is(planted.LeaderEpochKept) {
+	if (gone || r.renewed || p.Leader != was.Leader) && !planted.Is(planted.LeaderEpochKept) {
 		p.LeaderEpoch++
 	}
 	p.PartitionEpoch++
