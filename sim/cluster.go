@@ -16,6 +16,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	r := stream(seed, "cluster")
 	s.drawCopies(r)
 	s.drawSessions(r)
+	s.Broker["controller.quorum.voter.timeout.ms"] = pick(stream(seed, "voters"), "1000", "3000", "60000")
 	s.drawPatience(r)
 	s.drawClusterFaults(r)
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)

@@ -59,7 +59,7 @@ var brokerMetadata = []Setting{
 		Sentence: "How long a candidate of the metadata quorum waits before it tries again."},
 	{Name: "controller.quorum.fetch.timeout.ms", Type: Int, Default: "2000", Min: 1, MinSet: true, Idle: true,
 		Sentence: "How long a member of the metadata quorum may hear nothing before it becomes a candidate."},
-	{Name: "controller.quorum.voter.timeout.ms", Type: Int, Default: "60000", Min: 1, MinSet: true, Ours: true, Sim: []string{"1000", "3000"},
+	{Name: "controller.quorum.voter.timeout.ms", Type: Int, Default: "60000", Min: 1, MinSet: true, Ours: true,
 		Sentence: "A voter that is silent for so long learns instead, where that makes the metadata quorum safer. Longer than a machine takes to start again."},
 	{Name: "controller.quorum.request.timeout.ms", Type: Int, Default: "2000", Min: 1, MinSet: true, Idle: true,
 		Sentence: "How long Kafka's controllers wait for each other's answers."},
