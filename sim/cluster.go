@@ -70,6 +70,8 @@ var clusterMixes = [][]FaultKind{
 	{Slow, Blackout, Blackout}, // what the slow disk has not synced is lost, and whoever comes back first leads
 	{Sever, Clog, Power, Kill}, // a follower falls behind, and then its leader dies
 	{Rot, Garbled, Power},
+	{Full, Full, Full, Kill},
+	{Full, Full, Isolate, Power, Lag},
 }
 
 func (s *Scenario) drawClusterFaults(r *rand.Rand) {

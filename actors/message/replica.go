@@ -32,6 +32,10 @@ type Pulled struct {
 	Batches        []byte // whole batches, offsets and epochs set
 }
 
+// Cramped tells a partition's leader, in the name of the follower that sends it, that its disk has no room for what comes next:
+// while that is so it need not be waited for. Nothing answers it. The follower goes on pulling, which says when it can again.
+type Cramped struct{ LeaderEpoch int32 }
+
 // Mend asks another replica of the partition, whichever of the two leads, for the batches with the offsets from From up to Next, which
 // the asker's disk has damaged. Only what is committed is asked for and lent: that is the same in every copy.
 type Mend struct {

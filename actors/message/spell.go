@@ -24,6 +24,8 @@ func (m *Pulled) spell(s *scribe) {
 	s.raw(&m.Batches)
 }
 
+func (m *Cramped) spell(s *scribe) { number(s, &m.LeaderEpoch) }
+
 func (m *Mend) spell(s *scribe) {
 	number(s, &m.LeaderEpoch)
 	number(s, &m.From)

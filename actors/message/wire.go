@@ -53,6 +53,7 @@ const (
 	wordResults
 	wordMend
 	wordMended
+	wordCramped
 )
 
 func (*Raft) word() tag                { return wordRaft }
@@ -82,6 +83,7 @@ func (*UnregisterBroker) word() tag    { return wordUnregisterBroker }
 func (*Results) word() tag             { return wordResults }
 func (*Mend) word() tag                { return wordMend }
 func (*Mended) word() tag              { return wordMended }
+func (*Cramped) word() tag             { return wordCramped }
 
 // Lane is the way that a word takes to another node, so that big ones do not hold up those that keep the cluster alive.
 type Lane uint8
@@ -144,6 +146,7 @@ var words = [...]func() Word{
 	wordResults:             func() Word { return new(Results) },
 	wordMend:                func() Word { return new(Mend) },
 	wordMended:              func() Word { return new(Mended) },
+	wordCramped:             func() Word { return new(Cramped) },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

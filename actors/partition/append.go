@@ -17,19 +17,21 @@ import (
 func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append) {
 	b, now := record.Batch(m.Batch), c.Now()
 	if no := p.refusal(m, b, now); no != nil {
+		p.refused.Note(b, no.Code, no.Message, now)
 		c.Answer(from, no)
 		return
 	}
-	v := p.producers.Check(b, m.Verified)
+	v := p.verdict(b, m.Verified, now)
 	if v.Code != message.OK || v.Duplicate {
 		p.repeat(c, from, m, v)
 		return
 	}
 	stamp := p.stamp(b, now)
 	if err := p.log.Append(b, now); err != nil {
-		p.appendFailed(c, from, err)
+		p.appendFailed(c, from, b, err)
 		return
 	}
+	p.refused.Appended(b)
 	if spans := p.post.Spans; spans.Wants(m.Trace) {
 		spans(m.Trace, "append", now, c.Now())
 	}
@@ -41,6 +43,20 @@ func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append
 		p.watch(c)
 		p.bringAll(c)
 	}
+}
+
+// verdict is what the producer's earlier batches say of this one: those in the log, and, where this one is not what comes next, those
+// that were refused.
+func (p *Partition) verdict(b record.Batch, verified bool, now time.Time) producers.Verdict {
+	v := p.producers.Check(b, verified)
+	follows := v.Code == message.OK && p.producers.Knows(b.ProducerID())
+	if v.Duplicate || follows || planted.Is(planted.HoleLeft) {
+		return v
+	}
+	if behind := p.refused.Behind(b, now); behind.Code != message.OK {
+		return behind
+	}
+	return v
 }
 
 // stamp sets what the broker decides: offset, epoch and, where the topic says so, the time, which it returns (else -1).
@@ -102,11 +118,12 @@ func (p *Partition) repeat(c stage.Context, from stage.Caller, m *message.Append
 	p.carryOut(c, p.replica.Now())
 }
 
-// appendFailed tells a disk without room, which is the asker's problem, from one that is broken, which is ours.
-func (p *Partition) appendFailed(c stage.Context, from stage.Caller, err error) {
+// appendFailed tells a disk without room from one that is broken. Who leads without room lets another lead that may have some.
+func (p *Partition) appendFailed(c stage.Context, from stage.Caller, b record.Batch, err error) {
+	p.refused.Note(b, message.KafkaStorageError, err.Error(), c.Now())
 	c.Answer(from, p.no(message.KafkaStorageError, err.Error()))
 	if vfs.NoRoom(err) {
-		c.Log().Warn("an append was refused", "topic", p.replica.Office().Name, "err", err)
+		p.resign(c, err)
 		return
 	}
 	p.fail(c, fmt.Errorf("append: %w", err))

@@ -255,6 +255,38 @@ func TestAFullDiskRefusesAppendsUntilThereIsRoom(t *testing.T) {
 	}
 }
 
+// What was under way behind a batch that was refused is refused as well, also of a producer that nobody knew, and also once there is
+// room; after the refused one it is taken.
+func TestWhatIsBehindARefusedBatchIsRefusedAsWell(t *testing.T) {
+	for known := range int32(2) {
+		h := raise(t)
+		if known > 0 {
+			h.ask(batch(2, 7, 0))
+			h.sync()
+		}
+		at := 2 * known
+		h.fs.SetCapacity(1)
+		first := h.ask(batch(2, 7, at))
+		h.fs.SetCapacity(1 << 30)
+		second, third := h.ask(batch(2, 7, at+2)), h.ask(batch(2, 7, at+4))
+		for i, id := range []stage.RequestID{first, second, third} {
+			if a := told[*message.Appended](h, id); a.Code != message.KafkaStorageError {
+				t.Errorf("batch %d: %+v", i, a)
+			}
+		}
+		for sequence := at; sequence < at+6; sequence += 2 {
+			id := h.ask(batch(2, 7, sequence))
+			h.sync()
+			if a := told[*message.Appended](h, id); a.Code != message.OK || a.BaseOffset != int64(sequence) {
+				t.Errorf("again, sequence %d: %+v", sequence, a)
+			}
+		}
+		if a := told[*message.Appended](h, h.ask(batch(2, 7, at+10))); a.Code != message.OutOfOrderSequenceNumber {
+			t.Errorf("a gap that the producer has made: %+v", a)
+		}
+	}
+}
+
 func TestABrokenDiskAnswersEverybodyAndStartsAgain(t *testing.T) {
 	h := raise(t)
 	waits := h.ask(plain(2))

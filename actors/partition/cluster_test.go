@@ -134,6 +134,7 @@ func (w *cluster) alter(m *message.AlterPartition) message.Code {
 		return message.IneligibleReplica
 	}
 	w.office.ISR = slices.Clone(n.ISR)
+	w.elect()
 	w.announce()
 	return message.OK
 }
@@ -171,13 +172,20 @@ func (w *cluster) fence() {
 	}
 	changed := len(left) != len(w.office.ISR)
 	w.office.ISR = left
-	if !slices.Contains(left, w.office.Leader) {
-		w.office.Leader, changed = left[w.r.IntN(len(left))], true
-		w.office.LeaderEpoch++
-	}
-	if changed {
+	if w.elect() || changed {
 		w.announce()
 	}
+}
+
+// elect makes one in sync the leader, if the leader is not.
+func (w *cluster) elect() bool {
+	left := w.office.ISR
+	if slices.Contains(left, w.office.Leader) {
+		return false
+	}
+	w.office.Leader = left[w.r.IntN(len(left))]
+	w.office.LeaderEpoch++
+	return true
 }
 
 // kill ends a node: the power goes, or the process is killed.
@@ -192,12 +200,13 @@ func (w *cluster) kill(m *member) {
 	w.lost(m)
 }
 
-// back starts a node that was killed. One that led does so in another term: it may have lost what it had told.
+// back starts a node that was killed; on a full disk it would not start. One that led does so in another term: it may have lost what it had told.
 func (w *cluster) back(m *member) {
 	if w.office.Leader == m.id {
 		w.office.LeaderEpoch++
 		w.announce()
 	}
+	m.empty()
 	w.raise(m)
 }
 
@@ -341,6 +350,7 @@ func (w *cluster) close() {
 func (w *cluster) settle() {
 	for _, m := range w.nodes {
 		w.heal(m)
+		m.empty()
 		if m.down {
 			w.back(m)
 		}
@@ -534,7 +544,11 @@ func TestClusters(t *testing.T) {
 				w.world.RunFor(time.Duration(w.r.IntN(5000)) * time.Microsecond)
 			case d < 89:
 				w.fence()
+			case d < 90:
+				w.fill(m)
 			case d < 91:
+				m.empty()
+			case d < 92:
 				m.stage.Send(message.PartitionAt(m.id, here), &message.Sweep{})
 			case d < 93:
 				w.world.RunFor(time.Duration(w.r.IntN(2000)) * time.Millisecond)

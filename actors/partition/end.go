@@ -150,8 +150,9 @@ func (p *Partition) answerParked(c stage.Context, code message.Code) {
 
 // refuse answers a request in the words that it expects.
 func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
-	switch r.ask.(type) {
+	switch m := r.ask.(type) {
 	case *message.Append:
+		p.refused.Note(m.Batch, code, "the partition is not served here now", c.Now())
 		c.Answer(r.from, p.no(code, "the partition is not served here now"))
 	case *message.Await:
 		c.Answer(r.from, &message.Progressed{Code: code})

@@ -113,15 +113,26 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 		return
 	}
 	p.used = p.used || len(m.Batches) > 0
-	if err := p.copy(c, m.Batches); err != nil {
+	switch err := p.copy(c, m.Batches); {
+	case err == nil:
+		p.follow.silence = 0
+	case vfs.NoRoom(err):
+		p.cramp(c)
+		p.pause(c)
+	default:
 		c.Log().Error("what the leader sent was not appended", "topic", p.replica.Office().Name, "leader", m.LeaderEpoch, "err", err)
 		p.pause(c)
-	} else {
-		p.follow.silence = 0
 	}
 	p.carryOut(c, p.replica.Told(max(m.HighWatermark, m.LogStart))) // what it has deleted was committed
 	p.followStart(c, m.LogStart)
 	p.pull(c)
+}
+
+// cramp tells the leader that it need not wait for this follower, whose disk has no room.
+func (p *Partition) cramp(c stage.Context) {
+	if p.replica.Follows() {
+		c.Send(p.leader(), &message.Cramped{LeaderEpoch: p.replica.Office().LeaderEpoch})
+	}
 }
 
 // copy appends the leader's batches as they are. What is refused of them is the leader's fault or the network's, or there is
@@ -144,6 +155,7 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 		if !planted.Is(planted.ProducersNotCopied) {
 			p.producers.Append(b, now)
 		}
+		p.refused.Appended(b)
 		p.appended(c, b, message.Trace{})
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]

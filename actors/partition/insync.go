@@ -46,6 +46,25 @@ func (p *Partition) propose(c stage.Context) {
 		&message.AlterPartition{Node: self, Partitions: []message.NewISR{*wish}}, proposePatience)
 }
 
+// followerCramped is the word of a follower whose disk has no room.
+func (p *Partition) followerCramped(c stage.Context, from message.NodeID, m *message.Cramped) {
+	if p.replica.Refusal(from, m.LeaderEpoch) == message.OK {
+		p.replica.Cramped(from)
+		p.propose(c)
+	}
+}
+
+// resign lets another replica that is in sync lead while this node's disk has no room. Where all are full it goes round slowly.
+func (p *Partition) resign(c stage.Context, why error) {
+	if c.Now().Sub(p.post.resigned) < roomPatience {
+		return
+	}
+	p.post.resigned = c.Now()
+	c.Log().Warn("appends are refused until the disk has room, or another leads", "topic", p.replica.Office().Name, "err", why)
+	p.replica.Cramped(c.Self().Node)
+	p.propose(c)
+}
+
 // altered is the controller's answer. Only a refusal for good lets go of who was to be in sync: a change that has overtaken this
 // one may have been this one, heard of twice.
 func (p *Partition) altered(c stage.Context, m *message.PartitionsAltered) {

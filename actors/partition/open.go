@@ -170,6 +170,10 @@ func (p *Partition) awaitRoom(c stage.Context, err error) {
 	c.Log().Warn("the log cannot be opened until the disk has room", "topic", p.replica.Office().Name, "err", err)
 	p.phase = cramped
 	p.answerAll(c, message.KafkaStorageError)
+	p.cramp(c)
+	if p.replica.Leads() {
+		p.resign(c, err)
+	}
 	c.After(roomPatience, &retry{})
 }
 

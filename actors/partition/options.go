@@ -41,6 +41,7 @@ type post struct {
 	instances uint64          // how many there were
 	suspect   bool            // a sync failed, and none of this log has succeeded since
 	wished    *message.NewISR // what was proposed last
+	resigned  time.Time       // when the disk had no room and another was to lead
 }
 
 // dir is where a partition's files are, in its data directory.

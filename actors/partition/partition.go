@@ -38,6 +38,7 @@ type Partition struct {
 	due       time.Time           // before it a sweep need not open the log; zero: not known
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
+	refused   producers.Refused   // and who has to write first what was refused
 
 	follow    follow     // what there is between this follower and its leader
 	followers followers  // what there is between this leader and its followers
@@ -101,7 +102,7 @@ func (p *Partition) Receive(c stage.Context) {
 		p.recover(c, m)
 	case *found:
 		p.opened(c, m)
-	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull, *message.Mend:
+	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull, *message.Cramped, *message.Mend:
 		p.ask(c, request{c.Caller(), m})
 	case *message.Forget:
 		p.forget(c.Caller().Address)
@@ -168,6 +169,9 @@ func (p *Partition) ask(c stage.Context, r request) {
 			p.refuse(c, r, code)
 			return
 		}
+	case *message.Cramped:
+		p.followerCramped(c, r.from.Address.Node, m)
+		return
 	}
 	switch p.phase {
 	case open:

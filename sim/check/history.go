@@ -149,6 +149,9 @@ func (h *History) DiskFailed() {
 	h.PowerLoss()
 }
 
+// DisksWork says that no disk has refused anything but for want of room, nor was damaged.
+func (h *History) DisksWork() bool { return !h.failed && !h.Damage }
+
 // Loosen forgets what is certain of a topic's records.
 func (t *Topic) Loosen() {
 	for _, p := range t.Partitions {

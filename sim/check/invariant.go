@@ -37,6 +37,7 @@ var (
 	AnswersInOrder  = invariant("answers-in-order", "A connection's requests are answered in their order, each once.")
 	AnswersParse    = invariant("answers-parse", "Every answer is what the protocol says it is.")
 	ProducerGoesOn  = invariant("producer-goes-on", "A producer that keeps its sequences is not refused.")
+	RefusedInTurn   = invariant("refused-in-turn", "What a producer has under way behind a batch for which there was no room is refused in the same way, and is not out of order.")
 	EveryoneServed  = invariant("everyone-is-served", "Once the faults are over, every client is served within the bound.")
 	RecoverTwice    = invariant("recovery-twice-is-once", "A log that is recovered a second time is what it was after the first.")
 	NothingLeaks    = invariant("nothing-leaks", "When every client has gone, nothing is parked for them.")

@@ -59,6 +59,7 @@ var All = []Mutant{
 	{planted.IndexOffByOne, "index-off-by-one", 1, "A read begins one index entry too far."},
 	{planted.RetentionOneMore, "retention-one-more", 1, "Retention takes one segment too many."},
 	{planted.ProducersForgotten, "producers-forgotten", 1, "What producers have written is not learnt again from the log."},
+	{planted.HoleLeft, "hole-left", 1, "What stands behind a batch that was refused for want of room is told that it is out of order."},
 	{planted.DuplicateEarly, "duplicate-early", 1, "A repeated batch is acknowledged before the first one is durable."},
 	{planted.DuplicateRenumbered, "duplicate-renumbered", 1, "A repeated batch is acknowledged with another offset."},
 	{planted.DuplicateAppended, "duplicate-appended", 1, "A repeated batch is appended again."},

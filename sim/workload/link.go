@@ -71,6 +71,14 @@ func (l *link) call(req kmsg.Request, patience time.Duration, then func(kmsg.Res
 	l.conn.Send(frame)
 }
 
+// connection numbers the one that the next call goes over.
+func (l *link) connection() int {
+	if l.conn == nil {
+		return l.generation + 1
+	}
+	return l.generation
+}
+
 // target is the node to connect to.
 func (l *link) target() message.NodeID {
 	switch {

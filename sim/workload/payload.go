@@ -3,6 +3,7 @@ package workload
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"time"
 
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/sim/check"
@@ -13,6 +14,19 @@ type sent struct {
 	*check.Batch
 	bytes  record.Batch
 	flying bool
+	over   way
+}
+
+// way is how a batch went: over which of a client's connections, when, and when it was refused for want of room.
+type way struct {
+	to             *link
+	connection     int
+	sent, answered time.Duration
+}
+
+// behind says that a batch was sent behind another, over the same connection, before that one was refused.
+func (w way) behind(other way) bool {
+	return w.to == other.to && w.connection == other.connection && w.sent >= other.sent && w.sent <= other.answered
 }
 
 // payload fills a record's value: who, where, the how manieth, filler, and a checksum over all of it.

@@ -31,6 +31,7 @@ type lane struct {
 	to       *check.Partition
 	sequence int32
 	window   []*sent // not acknowledged, in order
+	refused  *sent   // what a disk had no room for, last
 	known    bool    // the partition has acknowledged what came first of what was not acknowledged
 	broken   bool    // something failed: when nothing is in flight all of it is sent again
 	resting  bool    // before it tries again
@@ -101,7 +102,7 @@ func (l *lane) flies() bool {
 // up: nobody knows what became of it.
 func (p *producer) ask() {
 	for _, l := range p.lanes {
-		l.window, l.sequence, l.broken, l.known = nil, 0, false, false
+		l.window, l.sequence, l.broken, l.known, l.refused = nil, 0, false, false, nil
 	}
 	if p.renew && p.one(2) {
 		p.renew = false
@@ -180,7 +181,7 @@ func (p *producer) sendTo(to *link, batches []*sent) {
 	topic := kmsg.NewProduceRequestTopic()
 	topic.Topic, topic.TopicID = p.topic.Name, p.topic.ID
 	for _, s := range batches {
-		s.flying = true
+		s.flying, s.over = true, way{to: to, connection: to.connection(), sent: p.world.Now()}
 		p.history.Again(s.Batch)
 		part := kmsg.NewProduceRequestTopicPartition()
 		part.Partition, part.Records = s.Partition.Index, s.bytes
@@ -248,6 +249,7 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	case message.OutOfOrderSequenceNumber:
 		if len(l.window) > 0 && l.window[0] != s {
 			l.broken = true // those before it come first
+			p.skipped(l, s)
 			return
 		}
 		p.refused(l, s, code)
@@ -256,7 +258,9 @@ func (p *producer) settle(l *lane, s *sent, code message.Code, base int64) {
 	case message.MessageTooLarge, message.RecordListTooLarge:
 		panic(fmt.Sprintf("workload: %s made a batch of %d bytes, which is too large", p.name, len(s.bytes)))
 	default:
-		p.world.Note("%s: %v: code %d", s.Partition, s.Batch, code)
+		if p.world.Note("%s: %v: code %d", s.Partition, s.Batch, code); code == message.KafkaStorageError {
+			l.refused, s.over.answered = s, p.world.Now()
+		}
 		p.misled()
 		l.broken = true
 	}
@@ -269,6 +273,14 @@ func (p *producer) refused(l *lane, s *sent, code message.Code) {
 		p.history.Fail(check.ProducerGoesOn, "%s: %v was refused with code %d, and everything before it is acknowledged.", s.Partition, s.Batch, code)
 	}
 	p.renew = true
+}
+
+// skipped is a batch that is told that one before it is missing. Of one that a full disk has refused the producer could not know
+// when it sent this one.
+func (p *producer) skipped(l *lane, s *sent) {
+	if r := l.refused; r != nil && r != s && s.over.behind(r.over) && p.history.DisksWork() {
+		p.history.Fail(check.RefusedInTurn, "%s: %v was refused, and then %v was out of order.", s.Partition, r.Batch, s.Batch)
+	}
 }
 
 // unknownProducerID is Kafka's UNKNOWN_PRODUCER_ID.

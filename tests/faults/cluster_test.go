@@ -37,6 +37,13 @@ func TestCluster(t *testing.T) {
 		}
 		newTheatre(t, all, at, w).play(networkFaults)
 	})
+	t.Run("disks", func(t *testing.T) {
+		at := places(t, 3)
+		for i := range at {
+			at[i].Data = filepath.Join(smallDisk(t, 64<<20), "data")
+		}
+		newTheatre(t, all, at, nil).play(diskFaults)
+	})
 	if len(all.rows) == 0 {
 		return
 	}
@@ -129,6 +136,7 @@ func (h *theatre) run(t *testing.T, f fault, topic string, long bool) {
 	s.leaders, _ = s.look()
 	s.drive.countGaps()
 	f.do(s)
+	s.makeRoom()
 	healed := time.Now()
 	whole := s.awaitInSync()
 	s.drive.await("after the fault", healed)
@@ -168,6 +176,7 @@ type scene struct {
 	long    bool
 	leaders []int32 // who led each partition before the fault
 	victim  int32
+	ballast []string // files that fill disks
 }
 
 // look says who leads, and who is in sync.

@@ -32,11 +32,11 @@ func (t *turn) alterISR(leader message.NodeID, n *message.NewISR) message.Code {
 	if code := t.checkISR(leader, p, n); code != message.OK {
 		return code
 	}
-	r := t.revision(topic, n.Partition.Index)
+	r, resigns := t.revision(topic, n.Partition.Index), !slices.Contains(n.ISR, leader)
 	if r.next.ISR = append(only(p.ISR, n.ISR), except(n.ISR, p.ISR...)...); r.settle() {
 		t.decide(r.next)
 	}
-	if r.next.Leader != leader {
+	if r.next.Leader != leader && !resigns {
 		return message.NewLeaderElected // the move of replicas that this ended has no place for it
 	}
 	return message.OK
@@ -54,7 +54,7 @@ func (t *turn) checkISR(leader message.NodeID, p *image.Partition, n *message.Ne
 		return message.InvalidRequest
 	case n.PartitionEpoch < p.PartitionEpoch:
 		return message.InvalidUpdateVersion
-	case !slices.Contains(n.ISR, leader) || !distinct(n.ISR) || len(except(n.ISR, p.Replicas...)) > 0:
+	case len(n.ISR) == 0 || !distinct(n.ISR) || len(except(n.ISR, p.Replicas...)) > 0:
 		return message.InvalidRequest
 	case slices.ContainsFunc(n.ISR, t.inactive):
 		return message.IneligibleReplica

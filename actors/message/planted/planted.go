@@ -25,6 +25,7 @@ const (
 	IndexOffByOne            // log: a read begins one index entry too far
 	RetentionOneMore         // log: retention takes one segment too many
 	ProducersForgotten       // partition: what producers have written is not learnt again from the log
+	HoleLeft                 // partition: what stands behind a refused batch of the same producer is out of order
 	DuplicateEarly           // partition: a repeated batch is acknowledged before the first one is durable
 	DuplicateRenumbered      // partition: a repeated batch is acknowledged with another offset
 	DuplicateAppended        // producers: a repeated batch is appended again

@@ -75,6 +75,9 @@ func (p *Producers) Check(b record.Batch, verified bool) Verdict {
 	return known.follow(b)
 }
 
+// Knows says that a producer has written here and is not forgotten.
+func (p *Producers) Knows(id int64) bool { return p.byID[id] != nil }
+
 // checkUnknown lets a producer begin anywhere: its state may have expired (S23).
 func checkUnknown(b record.Batch, verified bool) Verdict {
 	if verified && b.BaseSequence() != 0 {

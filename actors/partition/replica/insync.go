@@ -26,16 +26,22 @@ func (r *Replica) Lags() bool {
 
 // Propose says who should be in sync, if that is another set than it is, and no wish is open: without those that have not had everything
 // for longer than lag (replica.lag.time.max.ms), with those that have caught up with what is committed and with where
-// this leader began, and have deleted what it has. The leader stays in it. The partition's name is the caller's to fill in.
+// this leader began, and have deleted what it has. The leader stays in it unless its disk has no room. The partition's name is the caller's to fill in.
 func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
-	if !r.Leads() || r.wish.open || r.found == math.MaxInt64 { // before the log was open nobody can have too little
+	set := r.office.ISR
+	switch {
+	case !r.Leads() || r.wish.open:
+		return nil
+	case r.cramped && len(set) > 1: // the controller elects another of them
+		r.wish.open, r.cramped = true, false
+		return r.wishes(except(set, r.self))
+	case r.found == math.MaxInt64: // before the log was open nobody can have too little
 		return nil
 	}
-	set := r.office.ISR
 	for i := range r.followers {
 		switch f := &r.followers[i]; r.should(f, now, lag) {
 		case leave:
-			set = slices.DeleteFunc(slices.Clone(set), func(n message.NodeID) bool { return n == f.node })
+			set = except(set, f.node)
 			f.counts = f.counts && !planted.Is(planted.ShrinkEarly)
 		case enter:
 			set = append(slices.Clip(set), f.node)
@@ -46,7 +52,25 @@ func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
 		return nil
 	}
 	r.wish.open = true
+	return r.wishes(set)
+}
+
+func (r *Replica) wishes(set []message.NodeID) *message.NewISR {
 	return &message.NewISR{LeaderEpoch: r.office.LeaderEpoch, PartitionEpoch: r.office.PartitionEpoch, ISR: set}
+}
+
+func except(set []message.NodeID, node message.NodeID) []message.NodeID {
+	return slices.DeleteFunc(slices.Clone(set), func(n message.NodeID) bool { return n == node })
+}
+
+// Cramped says that a node's disk has no room for what comes next. A follower need not be waited for; this node itself, while it leads,
+// gives that up to another that is in sync.
+func (r *Replica) Cramped(node message.NodeID) {
+	if node == r.self {
+		r.cramped = r.Leads() && len(r.office.ISR) > 1
+	} else if i := indexOf(r.followers, node); i >= 0 {
+		r.followers[i].cramped = true
+	}
 }
 
 // What a follower should do.
@@ -60,7 +84,7 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 	durable := f.durable(r.office.Config.Fsync)
 	late := durable < r.end && now.Sub(f.caughtUp) > lag
 	switch in := slices.Contains(r.office.ISR, f.node); {
-	case in && late:
+	case in && (late || f.cramped && durable < r.end):
 		return leave
 	case planted.Is(planted.GrowthEarly) && !in && durable >= 0:
 		return enter

@@ -16,6 +16,7 @@ type follower struct {
 	told             int64 // the high watermark that it knows of
 	start            int64 // its log starts here
 	counts           bool  // it holds back the high watermark
+	cramped          bool  // its disk had no room for what comes next
 
 	// It had everything that there was at caughtUp. When it has goal too, it had everything at goalAt: so one that is under load,
 	// and never has the last record, is told from one that falls back.
@@ -41,6 +42,7 @@ func (f *follower) leftBehind(before, end int64, fsync bool, now time.Time) {
 
 // pulled takes a follower's word. It cannot have synced what it has not appended.
 func (f *follower) pulled(m *message.Pull, end int64, fsync bool, now time.Time) {
+	f.cramped = f.cramped && m.End <= f.appended
 	f.appended, f.synced, f.told, f.start = m.End, min(m.Synced, m.End), m.HighWatermark, m.LogStart
 	switch durable := f.durable(fsync); {
 	case durable >= end:
