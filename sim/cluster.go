@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/sim/workload"
 )
 
 // DrawCluster makes the scenario of a seed in a world of so many nodes. For one it is what Draw makes.
@@ -19,6 +20,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.Broker["controller.quorum.voter.timeout.ms"] = pick(stream(seed, "voters"), "1000", "3000", "60000")
 	s.drawPatience(r)
 	s.drawClusterFaults(r)
+	s.drawOperator(stream(seed, "operator"))
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
 	return s
 }
@@ -31,11 +33,17 @@ func (s *Scenario) drawCopies(r *rand.Rand) {
 		if t.Replicas > 1 && r.IntN(2) == 0 {
 			t.Configs["min.insync.replicas"] = "2"
 		}
+		if t.Replicas > 2 && r.IntN(8) == 0 {
+			t.Configs["min.insync.replicas"] = "3"
+		}
+		if t.Replicas > 1 && r.IntN(8) == 0 {
+			t.Configs["unclean.leader.election.enable"] = "true"
+		}
 	}
 }
 
 // copiesMax is how many copies of a partition are drawn at most.
-const copiesMax = 3
+const copiesMax = 5
 
 // drawSessions says how soon a silent node is given up: soon, as a rule, so that others take over while the clients work.
 func (s *Scenario) drawSessions(r *rand.Rand) {
@@ -51,6 +59,13 @@ func (s *Scenario) drawPatience(r *rand.Rand) {
 	for i := range s.Clients {
 		c := &s.Clients[i]
 		c.Session, c.WaitMillis = false, min(c.WaitMillis, 100)
+	}
+}
+
+// drawOperator has somebody run every third cluster.
+func (s *Scenario) drawOperator(r *rand.Rand) {
+	if r.IntN(3) == 0 {
+		s.Clients = append(s.Clients, workload.Spec{Name: "operator", Kind: workload.Operating, PaceMillis: some(r, 20, 100, 300), PatienceMillis: some(r, 300, 1000)})
 	}
 }
 

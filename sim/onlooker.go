@@ -43,6 +43,8 @@ func (t *trial) letter(l stage.Letter) {
 		t.onlooker.raft(l.From.Node, w)
 	case *message.Pull:
 		t.onlooker.pulls(l, w)
+	case *message.Pulled:
+		t.onlooker.cluster.Tells(l.From.Node, l.From.Partition, w.HighWatermark)
 	case *message.AlterPartition:
 		t.nemesis.cue(changing, w.Node)
 	}

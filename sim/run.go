@@ -201,8 +201,9 @@ func (t *trial) checkRest() {
 	if !t.until(2*time.Second, func() bool { return connected() == 0 }) {
 		t.fail(check.NothingLeaks, "%d connections are left.", connected())
 	}
-	if !t.until(2*time.Second, func() bool { return t.parked() == 0 }) {
-		t.fail(check.NothingLeaks, "%d requests are parked at partitions, brokers and controllers.", t.parked())
+	if !t.until(2*time.Second, func() bool { n, _ := t.parked(); return n == 0 }) {
+		n, where := t.parked()
+		t.fail(check.NothingLeaks, "%d requests are parked, the last at %v.", n, where)
 	}
 	for _, h := range t.hosts {
 		if _, peak := h.Disk.Descriptors(); peak > filesMax {
@@ -211,16 +212,18 @@ func (t *trial) checkRest() {
 	}
 }
 
-// parked is how many requests wait inside actors.
-func (t *trial) parked() (n int) {
+// parked is how many requests wait inside actors, and one where some do.
+func (t *trial) parked() (n int, where message.Address) {
 	for _, h := range t.hosts {
 		for _, at := range h.Stage.Actors() {
 			if p, parks := h.Stage.Actor(at).(interface{ Parked() int }); parks {
-				n += p.Parked()
+				if more := p.Parked(); more > 0 {
+					n, where = n+more, at
+				}
 			}
 		}
 	}
-	return n
+	return n, where
 }
 
 // filesMax is how many files may be open, whatever files.open.max a scenario draws, and one more while another is being

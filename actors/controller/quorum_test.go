@@ -137,6 +137,22 @@ func TestADeposedLeadersProposalProvesNothing(t *testing.T) {
 	}
 }
 
+// A request that was passed to a node that led, and which comes there when the asker's own node leads, goes back: kept there it would be
+// carried out when that node leads again, long after its asker has gone.
+func TestWhatTheLeaderPassedOnGoesBackToIt(t *testing.T) {
+	w := three(t, controller.Options{})
+	leader := w.image(1).Leader
+	w.asked++
+	id := w.asked
+	w.queue = append(w.queue, letter{to: message.ControllerAt(others(leader, 1, 2, 3)[0]), msg: &message.DeleteTopics{Topics: []message.TopicRef{{Name: "T"}}},
+		from: stage.Caller{Address: message.Address{Node: leader, Kind: message.KindOther}, Request: id}})
+	w.run("an answer", func() bool { return w.answers[id] != nil })
+	if _, back := w.answers[id].(*message.NotLeading); !back {
+		t.Fatalf("%+v", w.answers[id])
+	}
+	w.unhurt()
+}
+
 // A connection that is lost between a follower and the leader topples nobody: the others hear the leader still.
 func TestALostConnectionTopplesNobody(t *testing.T) {
 	w := three(t, controller.Options{})

@@ -31,6 +31,8 @@ func (k *Controller) request(c stage.Context, r request) {
 		k.passed[c.Ask(message.ControllerAt(to), r.ask, passPatience)] = r
 	case refusal != nil:
 		c.Answer(r.caller, refusal)
+	case k.follows(c): // the asker's own node leads now
+		c.Answer(r.caller, &message.NotLeading{})
 	case len(k.parked) < parkedMax:
 		k.parked = append(k.parked, r)
 	default:
@@ -93,7 +95,7 @@ func (k *Controller) unpark(c stage.Context) {
 func (k *Controller) passedBack(c stage.Context, r request, answer any) {
 	switch m := answer.(type) {
 	case *stage.TimedOut:
-	case *stage.Down:
+	case *stage.Down, *message.NotLeading:
 		if refusal := k.unled(r.ask); refusal != nil {
 			c.Answer(r.caller, refusal)
 		} else if len(k.parked) < parkedMax {

@@ -50,6 +50,9 @@ type Reassignment struct {
 // UnregisterBroker takes a fenced node out of the cluster; Results answers.
 type UnregisterBroker struct{ Node NodeID }
 
+// NotLeading is the answer to a request that was passed on to a controller whose leader is the asker's own: it is for the asker to decide.
+type NotLeading struct{}
+
 // Withdraw asks a node's broker actor to have the node relieved before it stops: others lead and are in sync then. Withdrawn
 // answers, at once where there is nobody else; how long that may take is the asker's patience.
 type Withdraw struct{}

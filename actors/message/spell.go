@@ -63,6 +63,8 @@ func (m *AlterPartition) spell(s *scribe) {
 	})
 }
 
+func (m *NotLeading) spell(*scribe) {}
+
 func (m *PartitionsAltered) spell(s *scribe) { list(s, &m.Codes, number) }
 
 func (m *CreateTopics) spell(s *scribe) {

@@ -54,6 +54,7 @@ const (
 	wordMend
 	wordMended
 	wordCramped
+	wordNotLeading
 )
 
 func (*Raft) word() tag                { return wordRaft }
@@ -84,6 +85,7 @@ func (*Results) word() tag             { return wordResults }
 func (*Mend) word() tag                { return wordMend }
 func (*Mended) word() tag              { return wordMended }
 func (*Cramped) word() tag             { return wordCramped }
+func (*NotLeading) word() tag          { return wordNotLeading }
 
 // Lane is the way that a word takes to another node, so that big ones do not hold up those that keep the cluster alive.
 type Lane uint8
@@ -147,6 +149,7 @@ var words = [...]func() Word{
 	wordMend:                func() Word { return new(Mend) },
 	wordMended:              func() Word { return new(Mended) },
 	wordCramped:             func() Word { return new(Cramped) },
+	wordNotLeading:          func() Word { return new(NotLeading) },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

@@ -13,7 +13,7 @@ type Cluster struct {
 	marks   map[term]int64
 	raft    map[uint64]message.NodeID // who leads the metadata quorum, by term
 	images  map[int64]image
-	claims  map[replica]int64 // the largest end that a follower has told a leader is synced
+	claims  map[replica]int64 // the largest end that it has told another one is synced
 }
 
 // replica is one copy of a partition.
@@ -98,6 +98,13 @@ func (c *Cluster) Claims(node message.NodeID, id message.PartitionID, synced, du
 	}
 	at := replica{node, id}
 	c.claims[at] = max(c.claims[at], synced)
+}
+
+// Tells notes the high watermark that a leader sends: it has itself what it calls committed. A successor that knows of it need not
+// wait to be told so once more.
+func (c *Cluster) Tells(node message.NodeID, id message.PartitionID, high int64) {
+	at := replica{node, id}
+	c.claims[at] = max(c.claims[at], high)
 }
 
 // Claimed checks a leader's high watermark against what a follower in sync has told of itself.

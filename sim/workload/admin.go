@@ -40,10 +40,6 @@ func (a *admin) tick() {
 		return
 	}
 	topic := a.topics[a.chance.IntN(len(a.topics))]
-	if a.spec.Operates && a.one(3) {
-		a.operate(topic)
-		return
-	}
 	switch a.chance.IntN(10) {
 	case 0, 1, 2:
 		a.churn()

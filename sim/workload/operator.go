@@ -2,74 +2,159 @@ package workload
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/sim/check"
 )
 
-// operate does to a cluster what its operators do: replicas are moved, moves called off, leaders elected, replication throttled. Nobody
+// operator runs a cluster while others work: it moves replicas, calls moves off, empties a node, has leaders elected, throttles
+// replication, and changes how many copies an acknowledgement needs. It does one thing at a time and does not mind a refusal; nobody
 // who reads or writes may notice.
-func (a *admin) operate(t *check.Topic) {
-	p := t.Partitions[a.chance.IntN(len(t.Partitions))]
-	switch a.chance.IntN(6) {
-	case 0, 1:
-		a.move(p, a.somewhere(max(t.Replicas, 1)))
-	case 2:
-		a.move(p, nil)
-	case 3:
-		a.elect()
+type operator struct {
+	link
+	spec    Spec
+	topics  []*check.Topic
+	healing bool
+	proven  bool // something was answered since the faults were over
+}
+
+func newOperator(w World, h *check.History, s Spec, topics []*check.Topic) *operator {
+	return &operator{link: newLink(w, h, s.Name), spec: s, topics: topics}
+}
+
+// Start is part of Client.
+func (o *operator) Start() { o.next() }
+
+func (o *operator) next() { o.later(o.pace(o.spec.PaceMillis), o.tick) }
+
+func (o *operator) tick() {
+	t := o.topics[o.chance.IntN(len(o.topics))]
+	p := t.Partitions[o.chance.IntN(len(t.Partitions))]
+	switch n := o.chance.IntN(12); {
+	case o.healing:
+		o.ask(metadataRequest(), func(kmsg.Response) { o.proven = true })
+	case n < 4:
+		o.move(p, o.nodes(max(t.Replicas, 1), 0))
+	case n < 5:
+		o.move(p, nil)
+	case n < 6:
+		o.empty(t)
+	case n < 8:
+		o.elect(p)
+	case n < 10:
+		o.promise(t)
 	default:
-		a.throttle(t)
+		o.throttle(t)
 	}
 }
 
-// somewhere is a list of so many nodes.
-func (a *admin) somewhere(count int) (nodes []int32) {
-	for _, n := range a.chance.Perm(a.world.Nodes())[:min(count, a.world.Nodes())] {
-		nodes = append(nodes, int32(n+1))
-	}
-	return nodes
-}
-
-// move puts a partition's replicas elsewhere, or calls a move off if it is told no place.
-func (a *admin) move(p *check.Partition, to []int32) {
-	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-	req.TimeoutMillis = 1000
-	topic := kmsg.NewAlterPartitionAssignmentsRequestTopic()
-	topic.Topic = p.Topic.Name
-	part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
-	part.Partition, part.Replicas = p.Index, to
-	topic.Partitions = append(topic.Partitions, part)
-	req.Topics = append(req.Topics, topic)
-	a.ask(req, func(kmsg.Response) {
-		a.world.Note("%s: %s/%d to %v", a.name, p.Topic.Name, p.Index, to)
-		a.next()
+func (o *operator) ask(req kmsg.Request, then func(kmsg.Response)) {
+	o.any().call(req, time.Duration(o.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
+		if err == nil && then != nil {
+			then(r)
+		}
+		o.next()
 	})
 }
 
-func (a *admin) elect() {
-	req := kmsg.NewPtrElectLeadersRequest()
-	req.Version = 1
+// nodes draws different nodes, without one; as many as there are, if more are asked for.
+func (o *operator) nodes(count int, without message.NodeID) (drawn []int32) {
+	for _, i := range o.chance.Perm(o.world.Nodes()) {
+		if n := first + message.NodeID(i); n != without && len(drawn) < count {
+			drawn = append(drawn, int32(n))
+		}
+	}
+	return drawn
+}
+
+// reassignment asks for moves within a topic; they are added.
+func reassignment(t *check.Topic) *kmsg.AlterPartitionAssignmentsRequest {
+	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 	req.TimeoutMillis = 1000
-	a.ask(req, func(kmsg.Response) { a.next() })
+	topic := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+	topic.Topic = t.Name
+	req.Topics = append(req.Topics, topic)
+	return req
+}
+
+func reassigned(index int32, to []int32) kmsg.AlterPartitionAssignmentsRequestTopicPartition {
+	part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+	part.Partition, part.Replicas = index, to
+	return part
+}
+
+// move puts a partition's replicas elsewhere, or calls a move off if it is told no place.
+func (o *operator) move(p *check.Partition, to []int32) {
+	req := reassignment(p.Topic)
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, reassigned(p.Index, to))
+	o.world.Note("%s: %s to %v", o.name, p, to)
+	o.ask(req, nil)
+}
+
+// empty moves all partitions of a topic away from a node, in one request.
+func (o *operator) empty(t *check.Topic) {
+	node := first + message.NodeID(o.chance.IntN(o.world.Nodes()))
+	req := reassignment(t)
+	for _, p := range t.Partitions {
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, reassigned(p.Index, o.nodes(max(t.Replicas, 1), node)))
+	}
+	o.world.Note("%s: %s leaves node %d", o.name, t.Name, node)
+	o.ask(req, nil)
+}
+
+// elect has the preferred leader elected, or, where the topic may lose something, anybody who is there.
+func (o *operator) elect(p *check.Partition) {
+	req := kmsg.NewPtrElectLeadersRequest()
+	req.Version = 2
+	req.TimeoutMillis = 1000
+	if p.Topic.MayLose && o.one(2) {
+		req.ElectionType = 1
+	}
+	topic := kmsg.NewElectLeadersRequestTopic()
+	topic.Topic, topic.Partitions = p.Topic.Name, []int32{p.Index}
+	req.Topics = append(req.Topics, topic)
+	o.ask(req, nil)
+}
+
+// promise changes how many copies an acknowledgement needs. What counts from then on is the smallest that was ever asked for: the
+// moment of the change is nobody's to know.
+func (o *operator) promise(t *check.Topic) {
+	const name = "min.insync.replicas"
+	least := 1 + o.chance.IntN(min(max(t.Replicas, 1), 2))
+	t.MinInSync = min(t.MinInSync, least)
+	o.history.Configure(t, name)
+	req := alteration(configs(kmsg.ConfigResourceTypeTopic, t.Name, strconv.Itoa(least), name))
+	o.ask(req, func(r kmsg.Response) {
+		for _, one := range r.(*kmsg.IncrementalAlterConfigsResponse).Resources {
+			if one.ErrorCode == 0 {
+				o.history.Configured(t, name, strconv.Itoa(least))
+			}
+		}
+	})
 }
 
 // throttle lets a topic's replicas copy slowly, or not any more, on some nodes.
-func (a *admin) throttle(t *check.Topic) {
-	which, rate := "*", strconv.Itoa(20_000*(1+a.chance.IntN(10)))
-	if a.one(2) {
+func (o *operator) throttle(t *check.Topic) {
+	which, rate := "*", strconv.Itoa(20_000*(1+o.chance.IntN(10)))
+	if o.one(2) {
 		which = ""
 	}
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	req.Version = 1
-	req.Resources = append(req.Resources, configs(kmsg.ConfigResourceTypeTopic, t.Name, which,
-		"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"))
-	for _, n := range a.somewhere(2) {
+	req := alteration(configs(kmsg.ConfigResourceTypeTopic, t.Name, which, "leader.replication.throttled.replicas", "follower.replication.throttled.replicas"))
+	for _, n := range o.nodes(2, 0) {
 		req.Resources = append(req.Resources, configs(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(n)), rate,
 			"leader.replication.throttled.rate", "follower.replication.throttled.rate"))
 	}
-	a.ask(req, func(kmsg.Response) { a.next() })
+	o.ask(req, nil)
+}
+
+func alteration(of kmsg.IncrementalAlterConfigsRequestResource) *kmsg.IncrementalAlterConfigsRequest {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Version = 1
+	req.Resources = append(req.Resources, of)
+	return req
 }
 
 // configs sets some of a resource's configs to the same value.
@@ -82,4 +167,15 @@ func configs(kind kmsg.ConfigResourceType, of, value string, names ...string) km
 		res.Configs = append(res.Configs, c)
 	}
 	return res
+}
+
+// Heal is part of Client: it leaves the cluster alone, and what it has begun has to come to an end.
+func (o *operator) Heal() { o.healing, o.proven = true, false }
+
+// Waiting is part of Client.
+func (o *operator) Waiting() string {
+	if o.proven {
+		return ""
+	}
+	return o.name + " has not been answered"
 }

@@ -74,7 +74,6 @@ type Spec struct {
 	Records    int   `json:",omitempty"` // of a batch, at most
 	Bytes      int   `json:",omitempty"` // of a record's value, at most
 	Codec      uint8 `json:",omitempty"`
-	Operates   bool  `json:",omitempty"` // who governs also moves replicas, elects leaders and throttles: in a cluster
 	Stutter    bool  `json:",omitempty"` // now and then a request is sent twice, as retries that were too early are
 
 	PaceMillis     int  `json:",omitempty"` // between two deeds, on average
@@ -95,6 +94,7 @@ const (
 	Consuming Kind = "consumer"
 	Governing Kind = "admin"
 	Attacking Kind = "hostile"
+	Operating Kind = "operator" // of a cluster
 )
 
 // New makes a client. topics are the scenario's.
@@ -106,6 +106,8 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 		return newConsumer(w, h, s, topics[s.Topic])
 	case Governing:
 		return newAdmin(w, h, s, topics)
+	case Operating:
+		return newOperator(w, h, s, topics)
 	case Attacking:
 		return newHostile(w, s)
 	}
