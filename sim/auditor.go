@@ -91,7 +91,17 @@ func (a *auditor) judge(before, after *image.Image) {
 			}
 			if p.PartitionEpoch != was.PartitionEpoch || p.LeaderEpoch != was.LeaderEpoch {
 				a.revised(after, t, i, was, p)
+				a.placed(before, t, i, was, p)
 			}
+		}
+	}
+}
+
+// placed looks for new replicas on nodes that were cordoned.
+func (a *auditor) placed(before *image.Image, t *image.Topic, index int, was, p *image.Partition) {
+	for _, n := range p.Replicas {
+		if before.Cordoned(n) && !was.IsReplica(n) {
+			a.trial.history.Fail(check.CordonHolds, "%s/%d at %d: node %d gets a replica.", t.Name, index, before.Index+1, n)
 		}
 	}
 }

@@ -18,6 +18,9 @@ func (b *broker) flag(c *cobra.Command) {
 	c.Flags().StringVarP(&b.bootstrap, "bootstrap", "b", "localhost:9092", "`HOST:PORT` of one or more brokers, separated by commas")
 }
 
+// freshness is how old what a command shows of a cluster may be.
+const freshness = 50 * time.Millisecond
+
 // dial makes a client of the cluster and sees that somebody answers.
 func (b *broker) dial(ctx context.Context, options ...kgo.Opt) (*kgo.Client, error) {
 	client, err := kgo.NewClient(append([]kgo.Opt{
@@ -25,6 +28,7 @@ func (b *broker) dial(ctx context.Context, options ...kgo.Opt) (*kgo.Client, err
 		kgo.ClientID("troupe"),
 		kgo.DialTimeout(5 * time.Second),
 		kgo.RetryTimeout(20 * time.Second),
+		kgo.MetadataMinAge(freshness), // who watches a cluster wants to see what is, not what was five seconds ago
 	}, options...)...)
 	if err != nil {
 		return nil, usageError{err}

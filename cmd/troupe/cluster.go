@@ -34,7 +34,7 @@ func newClusterStatus() *cobra.Command {
 		Use: "status", Short: "Show nodes, controller, leaders, and what is not fully replicated", Args: cobra.NoArgs,
 		Long: `Show nodes, controller, leaders, and what is not fully replicated, on one screen.
 
-A node is alive, fenced (it is registered, and was not heard from for too long), or gone (replicas are assigned to it, and it is
+A node is alive, drained (alive, and it gets no new replicas), fenced (it is registered, and was not heard from for too long), or gone (replicas are assigned to it, and it is
 not registered). It votes on the metadata, leads those who vote, or observes. With --watch the screen is drawn again and again
 until Ctrl-C; with --json as well, each look is a line.`,
 		Example: "  troupe cluster status --bootstrap localhost:9092,localhost:9093 --watch",

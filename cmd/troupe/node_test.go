@@ -45,6 +45,8 @@ func TestWhereADrainedNodesReplicasGo(t *testing.T) {
 			spread{Leader: 1, Replicas: []int32{2, 1}, ISR: []int32{1}, Adding: []int32{2}, Removing: []int32{1}}), false, [][]int32{{3}}},
 		{"nothing where it is leaving already", nodes(member{Node: 1}, member{Node: 2}).with(
 			spread{Leader: 2, Replicas: []int32{1, 2}, ISR: []int32{2}, Adding: []int32{1}, Removing: []int32{2}}), false, nil},
+		{"not to who is drained, too", nodes(member{Node: 1}, member{Node: 2}, member{Node: 3, Cordoned: true}).with(
+			replicas(2), replicas(1), replicas(1)), false, [][]int32{{1}}},
 		{"nowhere, by force", nodes(member{Node: 1}, member{Node: 2}).with(replicas(2, 1), replicas(1)), true, [][]int32{{1}}},
 	} {
 		moves, err := c.p.evacuate(2, c.force)
@@ -65,10 +67,18 @@ func TestADrainThatCannotBe(t *testing.T) {
 		force      bool
 	}{
 		{"every other node has one already", "use --force", nodes(member{Node: 1}, member{Node: 2}).with(replicas(2, 1), replicas(1)), false},
+		{"the only one in sync is down", "has the only copy in sync", nodes(member{Node: 1}, member{Node: 2, State: fenced}).with(
+			spread{Leader: -1, Replicas: []int32{2}, ISR: []int32{2}}), true},
+		{"fewer than have to be in sync, by force", "min.insync.replicas", promising(2, nodes(member{Node: 1}, member{Node: 2}).with(replicas(2, 1))), true},
 		{"the only replica, by force", "start another node, or delete", nodes(member{Node: 2}).with(replicas(2)), true},
 	} {
 		if moves, err := c.p.evacuate(2, c.force); err == nil || len(moves) > 0 || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "t/0 first") {
 			t.Errorf("%s: %v, %v", c.what, moves, err)
 		}
 	}
+}
+
+func promising(least int, p *picture) *picture {
+	p.promises = map[string]int{"t": least}
+	return p
 }

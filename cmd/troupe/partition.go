@@ -114,7 +114,7 @@ func (m *moving) run(ctx context.Context, client *kgo.Client, set kadm.TopicsSet
 	if err := start(asking, client, moves); err != nil || !m.wait {
 		return err
 	}
-	return settled(ctx, client, func(s *spread) bool { return !set.Lookup(s.Topic, s.Partition) || !s.moving() })
+	return settled(ctx, client, func(s *spread) bool { return !set.Lookup(s.Topic, s.Partition) || !s.moving() }, func(int) {})
 }
 
 func newPartitionElect() *cobra.Command {

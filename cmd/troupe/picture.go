@@ -29,7 +29,8 @@ type picture struct {
 	Moving          int      `json:"moving"`
 	Troubled        []spread `json:"troubled"` // under-replicated or without a leader
 
-	all []spread // every partition, by topic and number
+	all      []spread       // every partition, by topic and number
+	promises map[string]int // min.insync.replicas by topic, if that was asked for
 }
 
 // member is one node.
@@ -42,6 +43,7 @@ type member struct {
 	Leads     int    `json:"leads"`
 	Replicas  int    `json:"replicas"`
 	OutOfSync int    `json:"out_of_sync"`
+	Cordoned  bool   `json:"cordoned"` // it gets no new replicas: it is drained
 }
 
 // What a node can be.
@@ -103,6 +105,7 @@ func look(ctx context.Context, client *kgo.Client) (*picture, error) {
 		return nil, err
 	}
 	p.count()
+	p.askCordons(ctx, client)
 	return p, p.askQuorum(ctx, client)
 }
 
@@ -231,10 +234,18 @@ func (p *picture) askQuorum(ctx context.Context, client *kgo.Client) error {
 	return nil
 }
 
+// state is what a node is, for people.
+func (m *member) state() string {
+	if m.Cordoned && m.State == alive {
+		return "drained"
+	}
+	return m.State
+}
+
 func memberTable(out io.Writer, members []member) error {
 	return table(out, "NODE ADDRESS RACK STATE ROLE LEADS REPLICAS OUT-OF-SYNC", func(row func(...any)) {
 		for _, m := range members {
-			row(m.Node, dash(m.Address), dash(m.Rack), m.State, dash(m.Role), m.Leads, m.Replicas, m.OutOfSync)
+			row(m.Node, dash(m.Address), dash(m.Rack), m.state(), dash(m.Role), m.Leads, m.Replicas, m.OutOfSync)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"troupe": mai
 
 // The scripts run the real command: "serve [ARGS]" starts a broker on free ports with its data in ./data and sets $KAFKA
 // and $HTTP; "halt" ends it with SIGTERM, "crash" with SIGKILL. "up COUNT" runs a cluster with its data in ./cluster, and sets
-// $KAFKA to the first node's address; "halt" ends it. Commands of testscript's own go first: what is named stop here would end the script there.
+// $KAFKA to the first node's address and $PID1, $PID2 … to the nodes' processes; "halt" ends it. Commands of testscript's own go first: what is named stop here would end the script there.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -92,8 +93,11 @@ func upScript(ts *testscript.TestScript, neg bool, args []string) {
 		case line, more := <-lines:
 			var node, pid int
 			var kafka, http string
-			if _, err := fmt.Sscanf(line, "node=%d kafka=%s http=%s pid=%d", &node, &kafka, &http, &pid); err == nil && node == 1 {
-				ts.Setenv("KAFKA", kafka)
+			if _, err := fmt.Sscanf(line, "node=%d kafka=%s http=%s pid=%d", &node, &kafka, &http, &pid); err == nil {
+				ts.Setenv(fmt.Sprintf("PID%d", node), strconv.Itoa(pid))
+				if node == 1 {
+					ts.Setenv("KAFKA", kafka)
+				}
 			}
 			if line == "ready" {
 				return

@@ -54,6 +54,7 @@ var (
 	EpochsOnlyRise  = invariant("metadata-epochs-rise", "Every change of a partition raises its partition epoch, and every new leader has a new leader epoch.")
 	CleanElection   = invariant("clean-election", "Who was neither in sync nor eligible is elected only where unclean elections were allowed.")
 	FencedIsIdle    = invariant("fenced-is-idle", "A node that is fenced is not elected, and once it knows of it leads nothing.")
+	CordonHolds     = invariant("cordon-holds", "A node that is cordoned gets no new replicas.")
 	AckedByEnough   = invariant("acked-by-enough", "What is acknowledged with acks=all is on at least min.insync.replicas copies.")
 	MarkWithinSync  = invariant("high-watermark-within-in-sync", "A leader's high watermark is not beyond the end of any log in sync.")
 	ClaimIsSynced   = invariant("claim-is-synced", "A follower tells its leader only of what its disk has synced.")

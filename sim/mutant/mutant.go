@@ -90,6 +90,7 @@ var All = []Mutant{
 	{planted.MarkUntold, "mark-untold", 3, "Followers at rest are not told that the high watermark has moved."},
 	{planted.StartUncopied, "start-uncopied", 3, "A follower's log does not begin where its leader's does."},
 	{planted.LeaderEpochKept, "leader-epoch-kept", 3, "A new leader leads on in the old leader epoch."},
+	{planted.CordonIgnored, "cordon-ignored", 3, "A node that is cordoned gets new replicas."},
 	{planted.UncleanAlways, "unclean-always", 3, "Anybody may be elected where nobody eligible is alive."},
 	{planted.TermForgotten, "term-forgotten", 3, "Term and vote are not written down."},
 	{planted.SnapshotAhead, "snapshot-ahead", 3, "A snapshot says that it holds one entry more than it does."},

@@ -7,18 +7,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/sim/check"
 )
 
-// operator runs a cluster while others work: it moves replicas, calls moves off, empties a node, has leaders elected, throttles
-// replication, and changes how many copies an acknowledgement needs. It does one thing at a time and does not mind a refusal; nobody
+// operator runs a cluster while others work: it moves replicas, calls moves off, drains a node and takes it into use again, has leaders
+// elected, throttles replication, and changes how many copies an acknowledgement needs. It does one thing at a time and does not mind a refusal; nobody
 // who reads or writes may notice.
 type operator struct {
 	link
 	spec    Spec
 	topics  []*check.Topic
 	healing bool
-	proven  bool // something was answered since the faults were over
+	proven  bool           // something was answered since the faults were over
+	drained message.NodeID // 0: none
 }
 
 func newOperator(w World, h *check.History, s Spec, topics []*check.Topic) *operator {
@@ -41,7 +43,7 @@ func (o *operator) tick() {
 	case n < 5:
 		o.move(p, nil)
 	case n < 6:
-		o.empty(t)
+		o.drainOrUndrain()
 	case n < 8:
 		o.elect(p)
 	case n < 10:
@@ -52,12 +54,16 @@ func (o *operator) tick() {
 }
 
 func (o *operator) ask(req kmsg.Request, then func(kmsg.Response)) {
-	o.any().call(req, time.Duration(o.spec.PatienceMillis)*time.Millisecond, func(r kmsg.Response, err error) {
+	o.any().call(req, o.patience(), func(r kmsg.Response, err error) {
 		if err == nil && then != nil {
 			then(r)
 		}
 		o.next()
 	})
+}
+
+func (o *operator) patience() time.Duration {
+	return time.Duration(o.spec.PatienceMillis) * time.Millisecond
 }
 
 // nodes draws different nodes, without one; as many as there are, if more are asked for.
@@ -70,39 +76,60 @@ func (o *operator) nodes(count int, without message.NodeID) (drawn []int32) {
 	return drawn
 }
 
-// reassignment asks for moves within a topic; they are added.
-func reassignment(t *check.Topic) *kmsg.AlterPartitionAssignmentsRequest {
-	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-	req.TimeoutMillis = 1000
+// reassigned is a wish for another place.
+func reassigned(p *check.Partition, to []int32) kmsg.AlterPartitionAssignmentsRequestTopic {
 	topic := kmsg.NewAlterPartitionAssignmentsRequestTopic()
-	topic.Topic = t.Name
-	req.Topics = append(req.Topics, topic)
-	return req
+	part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+	part.Partition, part.Replicas = p.Index, to
+	topic.Topic, topic.Partitions = p.Topic.Name, append(topic.Partitions, part)
+	return topic
 }
 
-func reassigned(index int32, to []int32) kmsg.AlterPartitionAssignmentsRequestTopicPartition {
-	part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
-	part.Partition, part.Replicas = index, to
-	return part
+func reassignment(wishes ...kmsg.AlterPartitionAssignmentsRequestTopic) *kmsg.AlterPartitionAssignmentsRequest {
+	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	req.TimeoutMillis, req.Topics = 1000, wishes
+	return req
 }
 
 // move puts a partition's replicas elsewhere, or calls a move off if it is told no place.
 func (o *operator) move(p *check.Partition, to []int32) {
-	req := reassignment(p.Topic)
-	req.Topics[0].Partitions = append(req.Topics[0].Partitions, reassigned(p.Index, to))
 	o.world.Note("%s: %s to %v", o.name, p, to)
-	o.ask(req, nil)
+	o.ask(reassignment(reassigned(p, to)), nil)
 }
 
-// empty moves all partitions of a topic away from a node, in one request.
-func (o *operator) empty(t *check.Topic) {
-	node := first + message.NodeID(o.chance.IntN(o.world.Nodes()))
-	req := reassignment(t)
-	for _, p := range t.Partitions {
-		req.Topics[0].Partitions = append(req.Topics[0].Partitions, reassigned(p.Index, o.nodes(max(t.Replicas, 1), node)))
+// drainOrUndrain empties a node as troupe node drain does: it is cordoned, and then everything moves to the others in one request. The
+// next time, it is taken into use again.
+func (o *operator) drainOrUndrain() {
+	if node := o.drained; node != 0 {
+		o.drained = 0
+		o.world.Note("%s: node %d is used again", o.name, node)
+		o.ask(alteration(cordon(node, kmsg.IncrementalAlterConfigOpDelete)), nil)
+		return
 	}
-	o.world.Note("%s: %s leaves node %d", o.name, t.Name, node)
-	o.ask(req, nil)
+	node := first + message.NodeID(o.chance.IntN(o.world.Nodes()))
+	o.drained = node
+	o.world.Note("%s: node %d is drained", o.name, node)
+	o.any().call(alteration(cordon(node, kmsg.IncrementalAlterConfigOpSet)), o.patience(), func(_ kmsg.Response, err error) {
+		if err != nil || o.healing {
+			o.next()
+			return
+		}
+		var wishes []kmsg.AlterPartitionAssignmentsRequestTopic
+		for _, t := range o.topics {
+			for _, p := range t.Partitions {
+				wishes = append(wishes, reassigned(p, o.nodes(max(t.Replicas, 1), node)))
+			}
+		}
+		o.ask(reassignment(wishes...), nil)
+	})
+}
+
+func cordon(node message.NodeID, op kmsg.IncrementalAlterConfigOp) kmsg.IncrementalAlterConfigsRequestResource {
+	res := configs(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(node)), "*", setting.CordonedDirs)
+	if res.Configs[0].Op = op; op == kmsg.IncrementalAlterConfigOpDelete {
+		res.Configs[0].Value = nil
+	}
+	return res
 }
 
 // elect has the preferred leader elected, or, where the topic may lose something, anybody who is there.

@@ -19,7 +19,7 @@ type room struct{ total, free int64 }
 
 func onDescribeLogDirs(c stage.Context, r *Request, q *kmsg.DescribeLogDirsRequest) {
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir, dir.Topics = dataDir(r), []kmsg.DescribeLogDirsResponseDirTopic{}
+	dir.Dir, dir.IsCordoned, dir.Topics = dataDir(r), r.Image.Cordoned(r.Node()), []kmsg.DescribeLogDirsResponseDirTopic{}
 	g := gathering(func(c stage.Context) {
 		files := c.FS()
 		r.Offload(c, time.Millisecond, func() any {

@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 )
 
 // Image is the metadata at one index of the metadata log.
@@ -171,6 +172,11 @@ func (i *Image) Alive(id message.NodeID) bool {
 func (i *Image) Active(id message.NodeID) bool {
 	b := i.Broker(id)
 	return b != nil && !b.Fenced && !b.Draining
+}
+
+// Cordoned says that a node gets no new replicas: it is drained, or about to be (KIP-1066).
+func (i *Image) Cordoned(id message.NodeID) bool {
+	return i.Config(message.ResourceBroker, BrokerName(id))[setting.CordonedDirs] != ""
 }
 
 // LiveBrokers are the registered nodes that are not fenced, in the order of their ids.

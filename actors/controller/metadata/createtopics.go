@@ -182,14 +182,14 @@ func (t *turn) assignByHand(n *message.NewTopic, room *int) ([][]message.NodeID,
 	return placed, t.checkByHand(placed, 0, 0)
 }
 
-// checkByHand refuses replica lists that are empty, name a node twice or one that is not registered, are not all as long
+// checkByHand refuses replica lists that are empty, name a node twice, one that is not registered or one that is cordoned, are not all as long
 // (as replication, if that is not 0), or have nobody active. first is the index of the first partition.
 func (t *turn) checkByHand(placed [][]message.NodeID, first, replication int) message.Problem {
 	for i, replicas := range placed {
 		if replication == 0 {
 			replication = len(replicas)
 		}
-		if p := t.checkReplicas(replicas, replication); p.Code != message.OK {
+		if p := t.checkReplicas(replicas, replication, nil); p.Code != message.OK {
 			return p
 		}
 		if !slices.ContainsFunc(replicas, t.image().Active) {
@@ -199,7 +199,8 @@ func (t *turn) checkByHand(placed [][]message.NodeID, first, replication int) me
 	return message.Problem{}
 }
 
-func (t *turn) checkReplicas(replicas []message.NodeID, replication int) message.Problem {
+// checkReplicas is checkByHand for one list. Who has a replica already keeps it though it is cordoned.
+func (t *turn) checkReplicas(replicas []message.NodeID, replication int, already []message.NodeID) message.Problem {
 	const begin = "The manual partition assignment includes "
 	if len(replicas) == 0 {
 		return refuse(message.InvalidReplicaAssignment, begin+"an empty replica list.")
@@ -210,6 +211,9 @@ func (t *turn) checkReplicas(replicas []message.NodeID, replication int) message
 		}
 		if slices.Contains(replicas[:i], n) {
 			return refuse(message.InvalidReplicaAssignment, begin+"the broker %d more than once.", n)
+		}
+		if t.cordoned(n) && !slices.Contains(already, n) {
+			return refuse(message.InvalidReplicaAssignment, begin+"broker %d, but all its log directories are cordoned: it gets no new replicas.", n)
 		}
 	}
 	if len(replicas) != replication {

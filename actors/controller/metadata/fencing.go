@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 )
 
 // Fence says that a node's session is over; nothing answers it. It is about one registration: of a node that has
@@ -124,6 +125,9 @@ func (t *turn) unregister(m *message.UnregisterBroker) message.Problem {
 			m.Node, name, index, more)
 	}
 	t.decide(&message.BrokerRemoved{Node: m.Node})
+	if t.image().Cordoned(m.Node) { // whoever gets its number next is another node
+		t.decide(&message.ConfigRecord{Resource: message.Resource{Kind: message.ResourceBroker, Name: image.BrokerName(m.Node)}, Key: setting.CordonedDirs})
+	}
 	t.revise(func(p *image.Partition) bool {
 		return slices.Contains(p.ELR, m.Node) || slices.Contains(p.LastKnownELR, m.Node)
 	},

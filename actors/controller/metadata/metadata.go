@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/controller/placement"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 )
 
@@ -147,7 +148,9 @@ func (b *Brain) newID() (id message.TopicID) {
 func (t *turn) place(partitions, replication int) ([][]message.NodeID, error) {
 	var nodes []placement.Node
 	for b := range t.image().Brokers() {
-		nodes = append(nodes, placement.Node{ID: b.ID, Rack: b.Rack, Fenced: !t.image().Active(b.ID)})
+		if !t.cordoned(b.ID) {
+			nodes = append(nodes, placement.Node{ID: b.ID, Rack: b.Rack, Fenced: !t.image().Active(b.ID)})
+		}
 	}
 	return placement.Place(nodes, partitions, replication, t.Draw())
 }
@@ -163,6 +166,10 @@ func (t *turn) newPartition(id message.PartitionID, replicas []message.NodeID) *
 		r.Leader = r.ISR[0]
 	}
 	return r
+}
+
+func (t *turn) cordoned(n message.NodeID) bool {
+	return t.image().Cordoned(n) && !planted.Is(planted.CordonIgnored)
 }
 
 func (t *turn) inactive(n message.NodeID) bool { return !t.image().Active(n) }

@@ -34,7 +34,7 @@ func (t *turn) reassign(a *message.Reassignment, keep bool) message.Problem {
 	case keep && len(target) != len(origin):
 		return refuse(message.InvalidReplicationFactor, "The replication factor is changed from %d to %d", len(origin), len(target))
 	default:
-		problem = t.checkReplicas(target, len(target))
+		problem = t.checkReplicas(target, len(target), r.was.Replicas)
 	}
 	if problem.Code != message.OK {
 		return problem

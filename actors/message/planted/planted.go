@@ -59,6 +59,7 @@ const (
 	MarkUntold         // partition: followers at rest are not told that the high watermark has moved
 	StartUncopied      // partition: a follower's log does not begin where its leader's does
 	LeaderEpochKept    // metadata: a new leader leads on in the old leader epoch
+	CordonIgnored      // metadata: a node that is cordoned gets new replicas
 	UncleanAlways      // metadata: anybody may be elected where nobody eligible is alive
 	TermForgotten      // controller: term and vote are not written down
 	SnapshotAhead      // controller: a snapshot says that it holds one entry more than it does

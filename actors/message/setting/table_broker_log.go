@@ -1,13 +1,16 @@
 package setting
 
+// CordonedDirs is the setting of nodes that get no new replicas.
+const CordonedDirs = "cordoned.log.dirs"
+
 // brokerLog are the defaults for topics, and how logs are kept.
 var brokerLog = []Setting{
 	{Name: "log.dirs", Type: List, Null: true, Synonyms: []Synonym{{Name: "log.dir"}},
 		Sentence: "The data directory; --data sets it. Troupe keeps one."},
 	{Name: "log.dir", Type: List, Default: "troupe-data",
 		Sentence: "The data directory where log.dirs is not given."},
-	{Name: "cordoned.log.dirs", Type: List, Default: "", Dynamic: PerBroker, Idle: true,
-		Sentence: "Data directories that get no new partitions."},
+	{Name: CordonedDirs, Type: List, Default: "", Dynamic: PerBroker, Valid: []string{"*"},
+		Sentence: "Set to `*` for a node that runs, it gets no new replicas (KIP-1066): `troupe node drain` sets it. Given at the start it has no effect."},
 	{Name: "num.partitions", Type: Int, Default: "1", Min: 1, MinSet: true, Dynamic: ClusterWide,
 		Sentence: "How many partitions a topic gets that does not say.", Sim: []string{"3"}},
 	{Name: "default.replication.factor", Type: Int, Default: "1", Min: 1, MinSet: true, Dynamic: ClusterWide,
