@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -79,6 +80,7 @@ func (t *trial) expect(i int, of Topic) *check.Topic {
 		topic.Configs[name] = value
 	}
 	topic.Replicas = of.Replicas
+	topic.Moves = slices.ContainsFunc(t.scenario.Clients, func(c workload.Spec) bool { return c.Kind == workload.Operating })
 	topic.MayLose = of.Configs["unclean.leader.election.enable"] == "true"
 	topic.Fsync = of.Configs["durability"] != "replicated" && !topic.MayLose
 	topic.MinInSync = max(1, int(limit(of.Configs["min.insync.replicas"])))

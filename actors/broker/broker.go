@@ -72,7 +72,7 @@ type register struct{} // try again
 
 // New makes a broker that is not registered yet.
 func New(o Options) *Broker {
-	return &Broker{opts: o, topics: map[message.TopicID]local{}, leaving: map[message.TopicID][]int32{}, wishes: map[stage.RequestID]stage.Caller{}}
+	return &Broker{opts: o, layers: setting.Layers{Static: o.Static}, topics: map[message.TopicID]local{}, leaving: map[message.TopicID][]int32{}, wishes: map[stage.RequestID]stage.Caller{}}
 }
 
 // Receive is the table of contents.

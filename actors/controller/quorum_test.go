@@ -172,6 +172,36 @@ func TestALostConnectionTopplesNobody(t *testing.T) {
 	w.unhurt()
 }
 
+// A node beats as often as it was told to from its registration on, and not only when it knows its topics: else it were fenced at once.
+func TestARegisteredNodeBeatsAsOftenAsItWasTold(t *testing.T) {
+	w := three(t, controller.Options{Static: setting.NewValues(map[string]string{"broker.heartbeat.interval.ms": "50", "broker.session.timeout.ms": "300"})})
+	leader := w.image(1).Leader
+	again := others(leader, 1, 2, 3)[0]
+	w.die(again)
+	w.run("it is fenced", func() bool { return !w.image(leader).Alive(again) })
+	behind := false // it hears that it is registered before its own image says so
+	w.lose = func(l letter) bool {
+		switch l.msg.(type) {
+		case *message.RegisterBroker:
+			behind = true
+		case *message.BrokerAlive:
+			behind = false
+		case *message.Raft:
+			return behind && l.to.Node == again
+		}
+		return false
+	}
+	w.start(again)
+	w.run("it is back", func() bool { return w.image(leader).Alive(again) })
+	w.lose = nil
+	for range 40 {
+		if w.pass(50 * time.Millisecond); !w.image(leader).Alive(again) {
+			t.Fatal("it is fenced again")
+		}
+	}
+	w.unhurt()
+}
+
 // A broker that is silent for broker.session.timeout.ms is fenced, by whatever leader, and serves nothing from then on.
 func TestASilentBrokerIsFencedAndServesNothing(t *testing.T) {
 	w := three(t, controller.Options{Static: setting.NewValues(map[string]string{"broker.session.timeout.ms": "4000"})})

@@ -136,4 +136,4 @@ func (c *Cluster) Copies(of *Partition, copies []Copy) {
 func (h *History) lenient() bool { return h.Nodes > 1 && !h.Settled }
 
 // lenientOf is lenient for what concerns a topic's records: where there is one copy nobody else answers.
-func (h *History) lenientOf(t *Topic) bool { return h.lenient() && t.Replicas > 1 }
+func (h *History) lenientOf(t *Topic) bool { return h.lenient() && !t.Alone() }

@@ -198,7 +198,9 @@ type Topic struct {
 	asked   map[string]int // configs whose change was not acknowledged, and how often
 	// Replicas is how many copies there are of each partition; 0 is 1.
 	Replicas int
-	State    TopicState
+	// Moves: they may be moved to other nodes.
+	Moves bool
+	State TopicState
 }
 
 // TopicState says what clients may expect of a topic.
@@ -416,7 +418,7 @@ func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
 	if high >= 0 && high < floor.High && fall {
 		h.Fail(MarkNeverFalls, "%s: it was %d and is %d.", p, floor.High, high)
 	}
-	if start >= 0 && start < floor.Start && fall && (p.Topic.Replicas <= 1 || start < p.deleted) { // each copy retains for itself
+	if start >= 0 && start < floor.Start && fall && (p.Topic.Alone() || start < p.deleted) { // each copy retains for itself
 		i := StartNeverFalls
 		if start < p.deleted {
 			i = DeletedIsGone
@@ -431,6 +433,9 @@ func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
 	}
 	p.high, p.start = max(p.high, high), max(p.start, start)
 }
+
+// Alone says that there is one copy of each partition, and that it stays where it is.
+func (t *Topic) Alone() bool { return t.Replicas <= 1 && !t.Moves }
 
 // Endless says that nothing is ever retained away.
 func (t *Topic) Endless() bool { return t.RetentionBytes < 0 && t.RetentionMillis < 0 }

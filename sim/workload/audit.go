@@ -241,10 +241,10 @@ func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopi
 func (a *Audit) Differs(b *Audit) string {
 	for i, l := range a.logs {
 		m := b.logs[i]
-		if l.of.Topic.Replicas > 1 && !l.of.Topic.Fsync {
+		if !l.of.Topic.Alone() && !l.of.Topic.Fsync {
 			continue // the copy with the most is not always who leads
 		}
-		alone := l.of.Topic.Replicas <= 1 // else another copy may lead, which begins elsewhere
+		alone := l.of.Topic.Alone() // else another copy may lead, which begins elsewhere
 		switch {
 		case alone && (l.start > m.start || l.of.Topic.Endless() && l.start != m.start):
 			return fmt.Sprintf("%s began at %d and begins at %d", l.of, l.start, m.start)

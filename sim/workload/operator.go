@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,7 +20,7 @@ type operator struct {
 	spec    Spec
 	topics  []*check.Topic
 	healing bool
-	proven  bool           // something was answered since the faults were over
+	proven  bool           // nothing is throttled any more, and that was answered
 	drained message.NodeID // 0: none
 }
 
@@ -37,7 +38,7 @@ func (o *operator) tick() {
 	p := t.Partitions[o.chance.IntN(len(t.Partitions))]
 	switch n := o.chance.IntN(12); {
 	case o.healing:
-		o.ask(metadataRequest(), func(kmsg.Response) { o.proven = true })
+		o.unthrottle()
 	case n < 4:
 		o.move(p, o.nodes(max(t.Replicas, 1), 0))
 	case n < 5:
@@ -117,7 +118,9 @@ func (o *operator) drainOrUndrain() {
 		var wishes []kmsg.AlterPartitionAssignmentsRequestTopic
 		for _, t := range o.topics {
 			for _, p := range t.Partitions {
-				wishes = append(wishes, reassigned(p, o.nodes(max(t.Replicas, 1), node)))
+				if to := o.nodes(max(t.Replicas, 1), node); len(to) == max(t.Replicas, 1) { // else it has nowhere to go
+					wishes = append(wishes, reassigned(p, to))
+				}
 			}
 		}
 		o.ask(reassignment(wishes...), nil)
@@ -177,10 +180,22 @@ func (o *operator) throttle(t *check.Topic) {
 	o.ask(req, nil)
 }
 
-func alteration(of kmsg.IncrementalAlterConfigsRequestResource) *kmsg.IncrementalAlterConfigsRequest {
+// unthrottle lets everything copy as fast as it can: what was begun has to come to an end.
+func (o *operator) unthrottle() {
+	req := alteration()
+	for _, t := range o.topics {
+		req.Resources = append(req.Resources, configs(kmsg.ConfigResourceTypeTopic, t.Name, "", "leader.replication.throttled.replicas", "follower.replication.throttled.replicas"))
+	}
+	o.ask(req, func(r kmsg.Response) {
+		refused := func(one kmsg.IncrementalAlterConfigsResponseResource) bool { return one.ErrorCode != 0 }
+		o.proven = o.proven || !slices.ContainsFunc(r.(*kmsg.IncrementalAlterConfigsResponse).Resources, refused)
+	})
+}
+
+func alteration(of ...kmsg.IncrementalAlterConfigsRequestResource) *kmsg.IncrementalAlterConfigsRequest {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	req.Version = 1
-	req.Resources = append(req.Resources, of)
+	req.Resources = of
 	return req
 }
 
@@ -196,7 +211,7 @@ func configs(kind kmsg.ConfigResourceType, of, value string, names ...string) km
 	return res
 }
 
-// Heal is part of Client: it leaves the cluster alone, and what it has begun has to come to an end.
+// Heal is part of Client: it lifts the throttles and leaves the cluster alone then. What it has begun has to come to an end.
 func (o *operator) Heal() { o.healing, o.proven = true, false }
 
 // Waiting is part of Client.
@@ -204,5 +219,5 @@ func (o *operator) Waiting() string {
 	if o.proven {
 		return ""
 	}
-	return o.name + " has not been answered"
+	return o.name + " cannot lift the throttles"
 }

@@ -132,7 +132,7 @@ func (p *producer) patience() time.Duration {
 // make builds the lane's next batch.
 func (p *producer) make(l *lane) *sent {
 	b := check.Batch{Client: p.name, Partition: l.to, Count: 1 + int32(p.chance.IntN(max(p.spec.Records, 1))),
-		Time: p.world.Millis(), Producer: -1, Epoch: -1, Sequence: -1, Weak: p.spec.Acks == 1 && !p.alone()} // its replicas may be moved
+		Time: p.world.Millis(), Producer: -1, Epoch: -1, Sequence: -1, Weak: p.spec.Acks == 1 && !p.topic.Alone()}
 	if p.spec.Idempotent {
 		b.Producer, b.Epoch, b.Sequence = p.id, p.epoch, l.sequence
 		l.sequence += b.Count
