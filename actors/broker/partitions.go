@@ -41,6 +41,7 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 		}
 	}
 	b.turned = false
+	b.watchOthers(c)
 	c.Send(message.ControllerAt(c.Self().Node), &message.ImageApplied{Index: next.Index})
 	b.beat(c)
 }

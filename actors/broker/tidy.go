@@ -18,6 +18,10 @@ const topicsDir = "topics"
 // gone counts the replicas that leave. With the last one of a deleted topic the topic's directory goes too, and what a replica that had
 // failed for good could not delete itself. One that is to be here again meanwhile begins anew.
 func (b *Broker) gone(c stage.Context, m *stage.Gone) {
+	if m.Address.Kind == message.KindBroker {
+		b.unreached(c, m.Address.Node)
+		return
+	}
 	at := m.Address.Partition
 	id := at.Topic
 	c.Send(message.DiskAt(c.Self().Node), &message.Dropped{Partition: at})

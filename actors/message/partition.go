@@ -108,3 +108,7 @@ type ProducerState struct {
 	CoordinatorEpoch int32 // -1 before the first marker
 	TxnStart         int64 // -1: no open transaction
 }
+
+// Unreached tells a replica that its node has not reached another node for a while, though the controller may: while it leads, a follower
+// there need not be waited for. Nothing answers it.
+type Unreached struct{ Node NodeID }

@@ -17,7 +17,7 @@ import (
 func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append) {
 	b, now := record.Batch(m.Batch), c.Now()
 	if no := p.refusal(m, b, now); no != nil {
-		p.refused.Note(b, no.Code, no.Message, now)
+		p.post.refused.Note(b, no.Code, no.Message, now)
 		c.Answer(from, no)
 		return
 	}
@@ -31,7 +31,7 @@ func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append
 		p.appendFailed(c, from, b, err)
 		return
 	}
-	p.refused.Appended(b)
+	p.post.refused.Appended(b)
 	if spans := p.post.Spans; spans.Wants(m.Trace) {
 		spans(m.Trace, "append", now, c.Now())
 	}
@@ -53,7 +53,7 @@ func (p *Partition) verdict(b record.Batch, verified bool, now time.Time) produc
 	if v.Duplicate || follows || planted.Is(planted.HoleLeft) {
 		return v
 	}
-	if behind := p.refused.Behind(b, now); behind.Code != message.OK {
+	if behind := p.post.refused.Behind(b, now); behind.Code != message.OK {
 		return behind
 	}
 	return v
@@ -120,7 +120,7 @@ func (p *Partition) repeat(c stage.Context, from stage.Caller, m *message.Append
 
 // appendFailed tells a disk without room from one that is broken. Who leads without room lets another lead that may have some.
 func (p *Partition) appendFailed(c stage.Context, from stage.Caller, b record.Batch, err error) {
-	p.refused.Note(b, message.KafkaStorageError, err.Error(), c.Now())
+	p.post.refused.Note(b, message.KafkaStorageError, err.Error(), c.Now())
 	c.Answer(from, p.no(message.KafkaStorageError, err.Error()))
 	if vfs.NoRoom(err) {
 		p.resign(c, err)

@@ -152,7 +152,7 @@ func (p *Partition) answerParked(c stage.Context, code message.Code) {
 func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
 	switch m := r.ask.(type) {
 	case *message.Append:
-		p.refused.Note(m.Batch, code, "the partition is not served here now", c.Now())
+		p.post.refused.Note(m.Batch, code, "the partition is not served here now", c.Now())
 		c.Answer(r.from, p.no(code, "the partition is not served here now"))
 	case *message.Await:
 		c.Answer(r.from, &message.Progressed{Code: code})

@@ -155,7 +155,7 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 		if !planted.Is(planted.ProducersNotCopied) {
 			p.producers.Append(b, now)
 		}
-		p.refused.Appended(b)
+		p.post.refused.Appended(b)
 		p.appended(c, b, message.Trace{})
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]

@@ -49,9 +49,14 @@ func (p *Partition) propose(c stage.Context) {
 // followerCramped is the word of a follower whose disk has no room.
 func (p *Partition) followerCramped(c stage.Context, from message.NodeID, m *message.Cramped) {
 	if p.replica.Refusal(from, m.LeaderEpoch) == message.OK {
-		p.replica.Cramped(from)
-		p.propose(c)
+		p.stuck(c, from)
 	}
+}
+
+// stuck is a replica that cannot go on for now.
+func (p *Partition) stuck(c stage.Context, node message.NodeID) {
+	p.replica.Stuck(node)
+	p.propose(c)
 }
 
 // resign lets another replica that is in sync lead while this node's disk has no room. Where all are full it goes round slowly.
@@ -61,8 +66,7 @@ func (p *Partition) resign(c stage.Context, why error) {
 	}
 	p.post.resigned = c.Now()
 	c.Log().Warn("appends are refused until the disk has room, or another leads", "topic", p.replica.Office().Name, "err", why)
-	p.replica.Cramped(c.Self().Node)
-	p.propose(c)
+	p.stuck(c, c.Self().Node)
 }
 
 // altered is the controller's answer. Only a refusal for good lets go of who was to be in sync: a change that has overtaken this

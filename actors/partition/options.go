@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -38,10 +39,11 @@ func New(o Options) func() stage.Actor {
 // post is what a replica's instances hand on.
 type post struct {
 	Options
-	instances uint64          // how many there were
-	suspect   bool            // a sync failed, and none of this log has succeeded since
-	wished    *message.NewISR // what was proposed last
-	resigned  time.Time       // when the disk had no room and another was to lead
+	instances uint64            // how many there were
+	suspect   bool              // a sync failed, and none of this log has succeeded since
+	wished    *message.NewISR   // what was proposed last
+	refused   producers.Refused // who has to write first what was refused
+	resigned  time.Time         // when the disk had no room and another was to lead
 }
 
 // dir is where a partition's files are, in its data directory.

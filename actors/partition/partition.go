@@ -38,7 +38,6 @@ type Partition struct {
 	due       time.Time           // before it a sweep need not open the log; zero: not known
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
-	refused   producers.Refused   // and who has to write first what was refused
 
 	follow    follow     // what there is between this follower and its leader
 	followers followers  // what there is between this leader and its followers
@@ -138,6 +137,8 @@ func (p *Partition) Receive(c stage.Context) {
 		p.tellFollowers(c)
 	case *look:
 		p.look(c)
+	case *message.Unreached:
+		p.stuck(c, m.Node)
 	case *message.PartitionsAltered:
 		p.altered(c, m)
 	case *flush:

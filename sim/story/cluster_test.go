@@ -3,6 +3,7 @@ package story
 import (
 	"testing"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/sim"
 	"github.com/troupe-broker/troupe/sim/workload"
 )
@@ -69,6 +70,25 @@ func TestEveryNodeLosesPowerAtOnce(t *testing.T) {
 
 func TestAFollowerThatIsCutOffHoldsNobodyUpForLong(t *testing.T) {
 	tellOfThree(t, sim.Fault{Kind: sim.Halves, Amount: 0b010, AtMillis: 300, ForMillis: 1000}, sim.Fault{Kind: sim.Halves, Amount: 0b100, AtMillis: 1500, ForMillis: 800})
+}
+
+// Two of three do not reach each other, and the third both: what one of the two leads does not wait for the other for
+// replica.lag.time.max.ms, which is longer here than the world lasts.
+func TestTwoOfThreeDoNotReachEachOther(t *testing.T) {
+	for _, pair := range [][2]message.NodeID{{1, 2}, {1, 3}, {2, 3}} {
+		acked := func(faults ...sim.Fault) int {
+			s := sceneOfThree(1, faults)
+			s.Millis, s.Broker["replica.lag.time.max.ms"] = 12_000, "60000"
+			r := sim.Run(s, sim.Options{})
+			if r.Violation != nil {
+				t.Error(r.Violation)
+			}
+			return r.Acked
+		}
+		if all, some := acked(), acked(sim.Fault{Kind: sim.Sever, Node: pair[0], Peer: pair[1], AtMillis: 300, ForMillis: 11_500}); some < all*3/4 {
+			t.Errorf("nodes %d: %d batches were acknowledged, and %d without the cut", pair, some, all)
+		}
+	}
 }
 
 func TestAPausedLeaderComesTooLate(t *testing.T) {

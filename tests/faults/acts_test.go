@@ -18,8 +18,8 @@ const (
 	patience = 3*time.Second + silence
 	// deaf is the same when a node that others do not hear is still heard by clients: it refuses them after half a session.
 	deaf = 4500*time.Millisecond + 3*time.Second
-	// lagMax is the same when the controller hears everybody and a follower cannot reach its leader: replica.lag.time.max.ms.
-	lagMax = 30*time.Second + death
+	// apart is the same when the controller hears everybody and a follower cannot reach its leader, which waits a second more for it.
+	apart = silence + 2*time.Second
 )
 
 var processFaults = []fault{
@@ -85,7 +85,7 @@ var networkFaults = []fault{
 	{name: "cut of the controller from the others, not from clients", goal: deaf, do: func(s *scene) { s.cut(s.controller(), false, true, true) }},
 	{name: "one-way cut: a node hears nothing", goal: deaf, do: func(s *scene) { s.cut(s.leader(), false, false, true) }},
 	{name: "one-way cut: a node is not heard", goal: deaf, do: func(s *scene) { s.cut(s.leader(), false, true, false) }},
-	{name: "cut between two of three", goal: lagMax, do: bridge},
+	{name: "cut between two of three", goal: apart, do: bridge},
 	{name: "delay of 50 ms and jitter", goal: patience, do: func(s *scene) {
 		s.storm(s.leader(), wire.Weather{Delay: 50 * time.Millisecond, Jitter: 20 * time.Millisecond})
 	}},

@@ -32,8 +32,8 @@ func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
 	switch {
 	case !r.Leads() || r.wish.open:
 		return nil
-	case r.cramped && len(set) > 1: // the controller elects another of them
-		r.wish.open, r.cramped = true, false
+	case r.stuck && len(set) > 1: // the controller elects another of them
+		r.wish.open, r.stuck = true, false
 		return r.wishes(except(set, r.self))
 	case r.found == math.MaxInt64: // before the log was open nobody can have too little
 		return nil
@@ -63,13 +63,13 @@ func except(set []message.NodeID, node message.NodeID) []message.NodeID {
 	return slices.DeleteFunc(slices.Clone(set), func(n message.NodeID) bool { return n == node })
 }
 
-// Cramped says that a node's disk has no room for what comes next. A follower need not be waited for; this node itself, while it leads,
-// gives that up to another that is in sync.
-func (r *Replica) Cramped(node message.NodeID) {
+// Stuck says that a node's replica cannot have what comes next: its disk has no room, or nothing reaches it from here. A follower need not
+// be waited for until it has more than before; this node itself, while it leads, gives that up to another that is in sync.
+func (r *Replica) Stuck(node message.NodeID) {
 	if node == r.self {
-		r.cramped = r.Leads() && len(r.office.ISR) > 1
+		r.stuck = r.Leads() && len(r.office.ISR) > 1
 	} else if i := indexOf(r.followers, node); i >= 0 {
-		r.followers[i].cramped = true
+		r.followers[i].stuck = true
 	}
 }
 
@@ -84,7 +84,7 @@ func (r *Replica) should(f *follower, now time.Time, lag time.Duration) int {
 	durable := f.durable(r.office.Config.Fsync)
 	late := durable < r.end && now.Sub(f.caughtUp) > lag
 	switch in := slices.Contains(r.office.ISR, f.node); {
-	case in && (late || f.cramped && durable < r.end):
+	case in && (late || f.stuck && durable < r.end):
 		return leave
 	case planted.Is(planted.GrowthEarly) && !in && durable >= 0:
 		return enter

@@ -16,7 +16,7 @@ type follower struct {
 	told             int64 // the high watermark that it knows of
 	start            int64 // its log starts here
 	counts           bool  // it holds back the high watermark
-	cramped          bool  // its disk had no room for what comes next
+	stuck            bool  // it cannot have what comes next: its disk has no room, or it is not reached
 
 	// It had everything that there was at caughtUp. When it has goal too, it had everything at goalAt: so one that is under load,
 	// and never has the last record, is told from one that falls back.
@@ -42,7 +42,7 @@ func (f *follower) leftBehind(before, end int64, fsync bool, now time.Time) {
 
 // pulled takes a follower's word. It cannot have synced what it has not appended.
 func (f *follower) pulled(m *message.Pull, end int64, fsync bool, now time.Time) {
-	f.cramped = f.cramped && m.End <= f.appended
+	f.stuck = f.stuck && m.End <= f.appended
 	f.appended, f.synced, f.told, f.start = m.End, min(m.Synced, m.End), m.HighWatermark, m.LogStart
 	switch durable := f.durable(fsync); {
 	case durable >= end:
@@ -158,8 +158,11 @@ func (r *Replica) StartFrom(start int64) { r.start = max(r.start, start) }
 func (r *Replica) Start() int64 { return r.start }
 
 // LowWatermark is how far up every log starts that may be the leader's one day: what is below it cannot come back. It has no limit
-// where nobody follows.
+// where nobody follows, and is not known where so few are in sync that others may be elected (KIP-966).
 func (r *Replica) LowWatermark() int64 {
+	if r.Leads() && !r.eligible() {
+		return unknown
+	}
 	low := int64(math.MaxInt64)
 	for i := range r.followers {
 		if f := &r.followers[i]; f.counts {

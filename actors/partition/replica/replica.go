@@ -31,7 +31,7 @@ type Replica struct {
 	wish      wish                // for another in-sync set, while this one leads
 	begun     int64               // the log's end here when this epoch began
 	start     int64               // what followers are told of the log's start
-	cramped   bool                // this node leads and has no room for more
+	stuck     bool                // this node leads and has no room for more
 
 	end      int64 // the log's end here
 	synced   int64 // the disk's word: durable here below
@@ -129,7 +129,7 @@ func (r *Replica) take(office *message.Leadership, now time.Time) {
 	}
 	old := r.followers
 	r.office, r.followers = office, nil
-	r.cramped = r.cramped && r.Leads()
+	r.stuck = r.stuck && r.Leads()
 	r.follows = !r.Leads() && office.Leader != message.Nobody && slices.Contains(office.Replicas, r.self)
 	if !r.Leads() {
 		return
@@ -178,7 +178,7 @@ func (r *Replica) Appended(end int64, now time.Time) Out {
 	} else {
 		r.loose = end
 	}
-	r.end, r.cramped = end, false
+	r.end, r.stuck = end, false
 	return Out{Durable: r.durable, HighWatermark: r.high, Journal: journal}
 }
 
