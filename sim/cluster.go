@@ -89,14 +89,34 @@ var clusterMixes = [][]FaultKind{
 	{Full, Full, Isolate, Power, Lag},
 }
 
+// wipeMixes are what goes wrong together in one cluster of eight, in which disks are lost.
+var wipeMixes = [][]FaultKind{
+	{Wipe, Kill, Isolate},
+	{Wipe, Replace, Power, Pause, Unlink},
+}
+
 func (s *Scenario) drawClusterFaults(r *rand.Rand) {
 	s.Faults = nil
 	mix := clusterMixes[r.IntN(len(clusterMixes))]
+	if w := stream(s.Seed, "wipes"); w.IntN(8) == 0 {
+		mix = wipeMixes[w.IntN(len(wipeMixes))]
+		s.keepTwo()
+	}
 	if len(mix) == 0 {
 		return
 	}
 	for range 1 + r.IntN(5) {
 		s.Faults = append(s.Faults, s.drawClusterFault(r, mix[r.IntN(len(mix))]))
+	}
+}
+
+// keepTwo has everything that is acknowledged synced on two disks, so that one may be lost.
+func (s *Scenario) keepTwo() {
+	for i := range s.Topics {
+		t := &s.Topics[i]
+		t.Replicas = max(t.Replicas, 2)
+		t.Configs["min.insync.replicas"] = "2"
+		delete(t.Configs, "durability")
 	}
 }
 
@@ -123,6 +143,8 @@ func (s *Scenario) drawClusterFault(r *rand.Rand, kind FaultKind) Fault {
 		f.Amount = 1 + r.IntN(1<<s.Nodes-2)
 	case Lag:
 		f.Amount = some(r, 1, 20, 150)
+	case Replace:
+		f.Amount = some(r, 200, 500, 1500)
 	case Narrow:
 		f.Amount = some(r, 10_000, 200_000)
 	}

@@ -22,7 +22,8 @@ type Fault struct {
 	// Times is how often: crashes of a crash loop, operations that fail.
 	Times int `json:",omitempty"`
 	// Amount is how much: milliseconds that a clock jumps or a link takes longer, bytes that are left on a disk or that a link
-	// takes in a second, times that a disk is slower, a bit for each node that is in the upper half.
+	// takes in a second, times that a disk is slower, a bit for each node that is in the upper half, milliseconds that a node has
+	// another disk.
 	Amount int `json:",omitempty"`
 	// Path says which files suffer.
 	Path string `json:",omitempty"`
@@ -70,6 +71,8 @@ const (
 // What goes wrong in a cluster.
 const (
 	Blackout FaultKind = "blackout" // every node loses power at once
+	Wipe     FaultKind = "wipe"     // a node loses power and its disk, and comes back with an empty one
+	Replace  FaultKind = "replace"  // and, after a while, with the one that was taken out
 
 	Sever   FaultKind = "sever"   // nothing passes between a node and its peer
 	OneWay  FaultKind = "one-way" // nothing passes from a node to its peer

@@ -122,6 +122,10 @@ func (n *nemesis) happen(f Fault) {
 		n.startAfter(h, lasting)
 	case Blackout:
 		n.blackout(lasting)
+	case Wipe:
+		n.wipe(h, lasting)
+	case Replace:
+		n.replace(h, f, lasting)
 	case Kill:
 		h.Kill()
 		n.startAfter(h, lasting)

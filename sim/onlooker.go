@@ -122,6 +122,9 @@ func (o *onlooker) shows(h *host, of *check.Partition, b message.Bounds) {
 		return
 	}
 	for _, n := range p.ISR {
+		if !o.sameDisk(o.newest.Broker(n)) {
+			continue // what it was known to have is lost, and the quorum has yet to hear of it
+		}
 		if end := o.reach(n, of); end >= 0 {
 			o.cluster.Reaches(of, h.ID, n, b.HighWatermark, end)
 		}

@@ -95,6 +95,7 @@ type Controller struct {
 	changing uint64    // index of the change of members that is under way
 	leavers  []request // to take a node out of the cluster, until it is no member of the quorum any more
 	turn     int       // of the contacts, whom a node asks that is no member
+	led      uint64    // the tick at which a leader was known last
 
 	attended    map[uint64]uint64                  // while it leads: the tick at which a member was heard last
 	directories map[message.NodeID]message.TopicID // with which nodes wanted to register while nobody led
@@ -201,6 +202,9 @@ func (k *Controller) otherwise(c stage.Context, m any) {
 		c.Unhandled()
 	}
 }
+
+// Voters are the numbers among raft's of those who vote, as far as this node knows: for those who look on.
+func (k *Controller) Voters() []uint64 { return k.conf.GetVoters() }
 
 // Parked is how many requests wait here for a leader, for a commit, or for an image to be in effect: for those who look on.
 func (k *Controller) Parked() int {

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/snapshot"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -20,8 +21,11 @@ type Voter struct {
 	Directory message.TopicID // zero: it is older than these
 }
 
-// raftID is a voter's number among raft's, where 0 is nobody: the node in the lower half, the beginning of the directory in the upper.
-func (v Voter) raftID() uint64 {
+// RaftID is a voter's number among raft's, where 0 is nobody: the node in the lower half, the beginning of the directory in the upper.
+func (v Voter) RaftID() uint64 {
+	if planted.Is(planted.WipedVotes) {
+		return uint64(uint32(v.Node) + 1)
+	}
 	return uint64(binary.BigEndian.Uint32(v.Directory[:]))<<32 | uint64(uint32(v.Node)+1)
 }
 
@@ -43,7 +47,7 @@ func Found(files vfs.FS, voters []Voter) error {
 	}
 	conf := &raftpb.ConfState{}
 	for _, v := range voters {
-		conf.Voters = append(conf.Voters, v.raftID())
+		conf.Voters = append(conf.Voters, v.RaftID())
 	}
 	return saveSnapshot(files, newSnapshot(1, 1, conf, message.EncodeMetadata(nil)))
 }

@@ -38,7 +38,7 @@ const (
 // start asks the disk what it knows before the log is touched.
 func (k *Controller) start(c stage.Context) {
 	k.store.incarnation = c.Rand().Uint64()
-	k.id = Voter{c.Self().Node, k.opts.Directory}.raftID()
+	k.id = Voter{c.Self().Node, k.opts.Directory}.RaftID()
 	k.brain = metadata.Brain{Node: c.Self().Node, Static: k.opts.Static, Draw: c.Rand().Uint64}
 	c.Ask(message.DiskAt(c.Self().Node), &message.Recover{Partition: message.MetadataLog}, recoverPatience)
 }

@@ -93,7 +93,7 @@ func (k *Controller) nextChange() (change raftpb.ConfChangeType, id uint64) {
 	return change, raft.None
 }
 
-func memberOf(b *image.Broker) uint64 { return Voter{b.ID, b.Directory}.raftID() }
+func memberOf(b *image.Broker) uint64 { return Voter{b.ID, b.Directory}.RaftID() }
 
 // forgotten is a member whose node is registered with another directory: the disk is lost on which it remembered its votes and its
 // entries. It can be there no more, and without it a majority is found no less easily.
@@ -180,7 +180,7 @@ func (k *Controller) bereft(m *message.RegisterBroker) *message.BrokerRegistered
 	var lost []message.NodeID
 	for _, id := range k.conf.GetVoters() {
 		n := nodeID(id)
-		if d, told := k.directories[n]; told && (Voter{n, d}).raftID() != id {
+		if d, told := k.directories[n]; told && (Voter{n, d}).RaftID() != id {
 			lost = append(lost, n)
 		}
 	}

@@ -152,11 +152,14 @@ func (k *Controller) tick(c stage.Context) {
 	k.raft.Tick()
 	k.advance(c)
 	k.readAgain()
+	if k.leader() != message.Nobody {
+		k.led = k.sessions.clock
+	}
 	if k.leading {
 		k.listen()
 		k.expire(c)
 		k.rebalance(c)
-	} else if !k.isMember(k.id) {
+	} else if !k.isMember(k.id) || k.forsaken() {
 		k.unpark(c)
 	}
 	k.advance(c)

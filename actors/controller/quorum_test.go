@@ -524,6 +524,36 @@ func TestAWipedVoterLearnsBeforeItVotes(t *testing.T) {
 	w.unhurt()
 }
 
+// The disk that was taken out comes back, when the quorum knows it no more: who has it registers, and is a member again.
+func TestADiskThatWasReplacedComesBack(t *testing.T) {
+	w := three(t, controller.Options{})
+	w.pass(time.Second)
+	node := others(w.image(1).Leader, 1, 2, 3)[0]
+	witness := others(node, 1, 2, 3)[0]
+	votes := func() bool {
+		q := w.quorum(witness)
+		return len(q.Voters) == 3 && len(q.Observers) == 0 && slices.ContainsFunc(q.Voters, func(m message.QuorumMember) bool {
+			return m.Node == node && m.DirectoryID == w.nodes[node].directory
+		})
+	}
+	w.die(node)
+	files, directory := w.nodes[node].files, w.nodes[node].directory
+	w.wipe(node)
+	w.start(node)
+	w.serving(node)
+	w.run("the new disk votes", votes)
+	w.create(node, "T", 1)
+	w.die(node)
+	w.nodes[node].files, w.nodes[node].directory = files, directory
+	w.start(node)
+	w.serving(node)
+	w.run("the old disk votes", votes)
+	if w.run("it knows what was made without it", func() bool { return w.image(node).Topic("T") != nil }); len(w.failures) > 0 {
+		t.Fatal(w.failures)
+	}
+	w.unhurt()
+}
+
 // What a voter promised and took is gone with its disk: the others' words to it are not for who comes in its place. Here a committed
 // topic is on one node of two alive, and the wiped one must not help the third, who lacks it, to lead.
 func TestAWipedVoterDoesNotVoteTwice(t *testing.T) {

@@ -40,24 +40,42 @@ func (k *Controller) request(c stage.Context, r request) {
 	}
 }
 
-// guide is who is asked instead of this node: the leader, but not if the request comes from there; for a node that is no
-// member, and hears of no leader, its contacts in turn.
+// guide is who is asked instead of this node: the leader, but not if the request comes from there; for a node that hears of no
+// leader because it is no member, or may be none any more, others in turn.
 func (k *Controller) guide(c stage.Context, r request) message.NodeID {
 	switch leader := k.leader(); {
 	case k.raft == nil || leader == c.Self().Node || leader == r.caller.Address.Node:
 		return message.Nobody
-	case leader != message.Nobody || k.isMember(k.id) || k.stray(c, r):
+	case leader != message.Nobody || k.stray(c, r) || k.isMember(k.id) && !(k.forsaken() && isOwnRegistration(c, r)):
 		return leader
 	}
-	if len(k.opts.Contacts) == 0 {
-		return message.Nobody
-	}
-	k.turn++
-	if to := k.opts.Contacts[k.turn%len(k.opts.Contacts)]; to != c.Self().Node { // it may have been a founder with another directory
+	if to := k.nextContact(); to != c.Self().Node { // it may have been a founder with another directory
 		return to
 	}
 	return message.Nobody
 }
+
+// nextContact is who may know of the quorum: contacts and those who were its members once, in turn.
+func (k *Controller) nextContact() message.NodeID {
+	all := slices.Clone(k.opts.Contacts)
+	for _, id := range slices.Concat(k.conf.GetVoters(), k.conf.GetLearners()) {
+		all = append(all, nodeID(id))
+	}
+	if len(all) == 0 {
+		return message.Nobody
+	}
+	k.turn++
+	return all[k.turn%len(all)]
+}
+
+func isOwnRegistration(c stage.Context, r request) bool {
+	_, registers := r.ask.(*message.RegisterBroker)
+	return registers && r.caller.Address == message.BrokerAt(c.Self().Node)
+}
+
+// forsaken says that no leader was heard of for so long that there may be one to whom this node is no member any more: its directory
+// was out of use for a while, and another was registered. Who registers it anew makes it a member again.
+func (k *Controller) forsaken() bool { return k.sessions.clock-k.led >= 2*electionTicks }
 
 // stray says that a request comes from a node that took this one for a member, and is no member either: who knows no leader must not
 // send it round in circles.
@@ -131,7 +149,7 @@ type brought struct {
 }
 
 func (k *Controller) bring(c stage.Context, r request, answer any) {
-	if _, registers := r.ask.(*message.RegisterBroker); registers && r.caller.Address == message.BrokerAt(c.Self().Node) {
+	if isOwnRegistration(c, r) {
 		c.Answer(r.caller, answer)
 		k.tellBroker(c, nil) // it started again and has no image
 		return
@@ -195,7 +213,7 @@ func (k *Controller) decide(c stage.Context, r request) {
 		k.proposals[n-1].reads = append(k.proposals[n-1].reads, read{r, d.Reply})
 		return
 	}
-	if _, registers := r.ask.(*message.RegisterBroker); registers && r.caller.Address == message.BrokerAt(c.Self().Node) {
+	if isOwnRegistration(c, r) {
 		c.Answer(r.caller, d.Reply)
 		k.tellBroker(c, nil) // it started again and has no image
 		return

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"maps"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -89,6 +90,11 @@ func (c *Cluster) Reaches(of *Partition, leader, node message.NodeID, high, end 
 	if end < high && of.Topic.Fsync {
 		c.history.Fail(MarkWithinSync, "%s: the high watermark of its leader, node %d, is %d, and the log of node %d, which is in sync, ends at %d.", of, leader, high, node, end)
 	}
+}
+
+// Forget forgets what a node has told of a disk that it has no more.
+func (c *Cluster) Forget(node message.NodeID) {
+	maps.DeleteFunc(c.claims, func(r replica, _ int64) bool { return r.node == node })
 }
 
 // Claims checks what a follower tells its leader against what its disk has said.

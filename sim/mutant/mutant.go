@@ -99,6 +99,8 @@ var All = []Mutant{
 	{planted.PeerDownUntold, "peer-down-untold", 3, "Nobody is told that another node is lost."},
 	{planted.CreditsLeaked, "credits-leaked", Links, "A new session begins with the credits that the last one had left."},
 	{planted.GapUnnoticed, "gap-unnoticed", Links, "A missing frame is not noticed."},
+	{planted.WipedVotes, "wiped-votes", 3, "Who has lost its disk votes as the one that has promised."},
+	{planted.WipedInSync, "wiped-in-sync", 3, "Who has lost its disk keeps its place in the in-sync set."},
 }
 
 // Exists says that there is a mutant of that name.

@@ -110,3 +110,25 @@ func TestDamageOfALeaderAndThePower(t *testing.T) {
 	tellOfThree(t, sim.Fault{Kind: sim.Garbled, Who: sim.LeaderOfFirst, Path: ".log", AtMillis: 800, ForMillis: 100, Times: 3},
 		sim.Fault{Kind: sim.Power, Who: sim.LeaderOfFirst, AtMillis: 1500, ForMillis: 50}, sim.Fault{Kind: sim.Blackout, AtMillis: 2100, ForMillis: 50})
 }
+
+// With two disks behind every acknowledgement one may be lost, whosever it is, and another when the first one is made good.
+func TestALostDiskLosesNothing(t *testing.T) {
+	for _, who := range []string{sim.LeaderOfFirst, sim.QuorumLeader} {
+		tellOfThree(t, sim.Fault{Kind: sim.Wipe, Who: who, AtMillis: 300, ForMillis: 100}, sim.Fault{Kind: sim.Kill, Who: who, AtMillis: 1500, ForMillis: 500})
+	}
+}
+
+func TestEveryDiskIsLostOneAfterTheOther(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Wipe, Node: 1, AtMillis: 200, ForMillis: 50}, sim.Fault{Kind: sim.Wipe, Node: 2, AtMillis: 1000, ForMillis: 50},
+		sim.Fault{Kind: sim.Wipe, Node: 3, AtMillis: 1800, ForMillis: 50})
+}
+
+func TestADiskIsLostWhileItsLeaderIsPaused(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Pause, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 200}, sim.Fault{Kind: sim.Wipe, Node: 2, AtMillis: 320, ForMillis: 10},
+		sim.Fault{Kind: sim.Wipe, Node: 3, AtMillis: 1400, ForMillis: 10})
+}
+
+// The disk that was taken out is put in again: by then it is as good as lost.
+func TestANodeIsReplacedAndComesBack(t *testing.T) {
+	tellOfThree(t, sim.Fault{Kind: sim.Replace, Who: sim.LeaderOfFirst, AtMillis: 200, ForMillis: 50, Amount: 900}, sim.Fault{Kind: sim.Blackout, AtMillis: 2200, ForMillis: 50})
+}

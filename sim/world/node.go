@@ -33,8 +33,10 @@ type Node struct {
 	paused  bool
 	ahead   time.Duration
 	slow    float64
-	disks   byte // that it had before this one
-	founded bool // and nothing of that may happen again
+	options vfs.MemoryOptions // of its disks
+	drive   byte              // the number of the one that it has
+	drives  byte              // how many it had before its newest
+	founded bool              // it has had a part in that, and may not again
 }
 
 // filesOpenMax is how many files a simulated node keeps open unless files.open.max says otherwise: few, so that they are
@@ -55,7 +57,8 @@ func (w *World) Add(id message.NodeID, settings map[string]string, disk vfs.Memo
 		return nil, err
 	}
 	disk.Now = w.Time.Now
-	n := &Node{ID: id, Disk: vfs.Memory(timed(disk)), world: w, config: config}
+	disk = timed(disk)
+	n := &Node{ID: id, Disk: vfs.Memory(disk), world: w, config: config, options: disk}
 	w.nodes = append(w.nodes, n)
 	return n, nil
 }
@@ -87,7 +90,7 @@ func (n *Node) Start() error {
 	s.SetClock(n.ahead)
 	s.Slow(n.slow)
 	n.Stage, n.serving = s, false
-	node.Raise(s, node.Parts{Config: n.config, Parallel: 1, Contacts: n.world.contacts(), Directory: n.directory()})
+	node.Raise(s, node.Parts{Config: n.config, Parallel: 1, Contacts: n.world.contacts(), Directory: n.Directory()})
 	n.world.Net.Open(s, n.door(), n.limits())
 	n.awaitServing(s)
 	return nil
@@ -95,7 +98,7 @@ func (n *Node) Start() error {
 
 // claim takes the disk. The first one of a founder is founded at its first start; an empty one that comes in its place is not.
 func (n *Node) claim() error {
-	if _, err := node.Claim(n.Disk, n.ID, n.directory()); err != nil || n.founded {
+	if _, err := node.Claim(n.Disk, n.ID, n.Directory()); err != nil || n.founded {
 		return err
 	}
 	n.founded = true
@@ -105,11 +108,11 @@ func (n *Node) claim() error {
 	return nil
 }
 
-// directory is the id of the data directory: another on every disk.
-func (n *Node) directory() message.TopicID { return directory(n.ID, n.disks) }
+// Directory is the id of the data directory: another on every disk.
+func (n *Node) Directory() message.TopicID { return directory(n.ID, n.drive) }
 
-func directory(id message.NodeID, disks byte) message.TopicID {
-	return message.TopicID{0: 'd', 1: byte(id), 3: disks}
+func directory(id message.NodeID, drive byte) message.TopicID {
+	return message.TopicID{0: 'd', 1: byte(id), 3: drive}
 }
 
 // newStage is the next incarnation's, with its way to the other nodes if there are any.
@@ -193,13 +196,23 @@ func (n *Node) gone(silent bool) {
 	n.Stage, n.serving, n.paused = nil, false, false
 }
 
-// Wipe replaces the disk of a node that is down by an empty one.
-func (n *Node) Wipe(disk vfs.MemoryOptions) {
-	disk.Now = n.world.Time.Now
-	n.Disk = vfs.Memory(timed(disk))
-	n.disks++
-	n.founded = true
+// Drive is a disk with what is on it, in the node or out of it.
+type Drive struct {
+	disk   *vfs.MemoryFS
+	number byte
 }
+
+// Drive is the disk that the node has.
+func (n *Node) Drive() Drive { return Drive{n.Disk, n.drive} }
+
+// Wipe puts an empty disk into the place of that of a node that is down.
+func (n *Node) Wipe() {
+	n.drives++
+	n.Mount(Drive{vfs.Memory(n.options), n.drives})
+}
+
+// Mount puts a disk into the place of that of a node that is down: one that it had before.
+func (n *Node) Mount(d Drive) { n.Disk, n.drive, n.founded = d.disk, d.number, true }
 
 // timed is a disk that takes its time: like a fast one, unless it says itself how long it takes.
 func timed(disk vfs.MemoryOptions) vfs.MemoryOptions {

@@ -83,7 +83,7 @@ func (w *World) contacts() []message.NodeID {
 // voters are who founds, each with its first disk; nil if a node is not among them.
 func (w *World) voters(n *Node) (all []controller.Voter) {
 	if w.opts.Cluster <= 1 {
-		return []controller.Voter{{Node: n.ID, Directory: n.directory()}}
+		return []controller.Voter{{Node: n.ID, Directory: n.Directory()}}
 	}
 	contacts := w.contacts()
 	if !slices.Contains(contacts, n.ID) {

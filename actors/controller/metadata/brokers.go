@@ -39,6 +39,7 @@ func (t *turn) registerBroker(m *message.RegisterBroker) *message.BrokerRegister
 		t.decide(&message.DirectoryRecord{Node: m.Node, Epoch: t.index, Directory: m.Directory})
 	}
 	switch again := before != nil && before.Incarnation != m.Incarnation; {
+	case planted.Is(planted.WipedInSync) && again && before.Directory != m.Directory:
 	case again && before.Directory != m.Directory:
 		t.revise(func(p *image.Partition) bool { return p.IsReplica(m.Node) }, func(r *revision) { r.lose(m.Node) })
 	case again:

@@ -68,6 +68,8 @@ const (
 	PeerDownUntold     // stage: nobody is told that another node is lost
 	CreditsLeaked      // link: a new session begins with the credits that the last one had left
 	GapUnnoticed       // link: a missing frame is not noticed
+	WipedVotes         // controller: who has lost its disk votes as the one that has promised
+	WipedInSync        // metadata: who has lost its disk keeps its place in the in-sync set
 	end
 )
 
