@@ -229,6 +229,9 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 	if what := o.unmended(p, of); what != "" {
 		return what
 	}
+	if what := o.strays(p, of); what != "" {
+		return what
+	}
 	leader := o.bounds(p.Leader, of)
 	for _, node := range p.Replicas {
 		b := o.bounds(node, of)
@@ -243,6 +246,17 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 	}
 	if len(p.ISR) < len(p.Replicas) {
 		return fmt.Sprintf("of %s only %v of %v are in sync", of, p.ISR, p.Replicas)
+	}
+	return ""
+}
+
+// strays says which node has files of a replica that went elsewhere.
+func (o *onlooker) strays(p *image.Partition, of *check.Partition) string {
+	id := of.ID()
+	for _, h := range o.trial.hosts {
+		if _, err := h.Disk.Stat(fmt.Sprintf("topics/%s/%d", id.Topic, id.Index)); err == nil && !p.IsReplica(h.ID) {
+			return fmt.Sprintf("%s is on the nodes %v, and node %d has files of it", of, p.Replicas, h.ID)
+		}
 	}
 	return ""
 }

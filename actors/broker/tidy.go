@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
@@ -47,28 +48,30 @@ func (b *Broker) reemploy(c stage.Context, at message.PartitionID) {
 	}
 }
 
-// tidied says what was found that no topic owns.
+// tidied says what was found that is not this node's.
 type tidied struct {
-	removed int      // of topics that were deleted while this node was away or died
-	unknown []string // of topics that nobody has ever heard of
+	removed int                   // of topics that were deleted while this node was away or died
+	moved   []message.PartitionID // of which other nodes have the replicas
+	unknown []string              // of topics, or partitions of them, that nobody has ever heard of
 	err     error
 }
 
-// tidy removes what a crash has left of deleted topics. Only what the metadata names as deleted is garbage: a directory
-// that it does not know at all may be the only copy of somebody's data, beside metadata that was restored or lost.
+// tidy removes what a crash, or a time away, has left of deleted topics and of replicas that went elsewhere. Only what the metadata names
+// as deleted, or gives to others, is garbage: a directory that it does not know at all may be the only copy of somebody's data, beside
+// metadata that was restored or lost. The image holds this start's registration, and so everything that this node has ever known.
 func (b *Broker) tidy(c stage.Context) {
-	img, files := b.image, c.FS()
-	c.Offload(tidyCost, func() any { return tidy(files, img) })
+	img, files, self := b.image, c.FS(), c.Self().Node
+	c.Offload(tidyCost, func() any { return tidy(files, img, self) })
 }
 
-func tidy(files vfs.FS, img *image.Image) *tidied {
+func tidy(files vfs.FS, img *image.Image, self message.NodeID) *tidied {
 	names, err := files.List(topicsDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &tidied{}
 	}
-	live, dead := map[string]bool{}, map[string]bool{}
+	live, dead := map[string]*image.Topic{}, map[string]bool{}
 	for t := range img.Topics() {
-		live[t.ID.String()] = true
+		live[t.ID.String()] = t
 	}
 	for id := range img.Removed() {
 		dead[id.String()] = true
@@ -76,7 +79,8 @@ func tidy(files vfs.FS, img *image.Image) *tidied {
 	done := &tidied{err: err}
 	for _, name := range names {
 		switch {
-		case live[name]:
+		case live[name] != nil:
+			done.sort(files, live[name], self)
 		case dead[name], planted.Is(planted.OrphansDeleted):
 			done.removed++
 			done.err = errors.Join(done.err, files.RemoveAll(topicsDir+"/"+name))
@@ -87,15 +91,46 @@ func tidy(files vfs.FS, img *image.Image) *tidied {
 	return done
 }
 
+// sort looks at which partitions of a topic there are files.
+func (d *tidied) sort(files vfs.FS, t *image.Topic, self message.NodeID) {
+	dir := topicsDir + "/" + t.ID.String()
+	names, err := files.List(dir)
+	d.err = errors.Join(d.err, err)
+	for _, name := range names {
+		index, err := strconv.ParseInt(name, 10, 32)
+		switch p := t.Partition(int32(index)); {
+		case err != nil || p == nil || strconv.Itoa(int(index)) != name:
+			d.unknown = append(d.unknown, t.ID.String()+"/"+name)
+		case !p.IsReplica(self):
+			d.moved = append(d.moved, t.At(int32(index)))
+		}
+	}
+}
+
+// dismissMoved has what is left of replicas that went elsewhere removed as if they went now: by an actor that tells the journal first, and
+// before whose end none begins anew. One may have outlived this actor's failure.
+func (b *Broker) dismissMoved(c stage.Context, moved []message.PartitionID) {
+	for _, id := range moved {
+		t, p := b.image.Partition(id)
+		if p == nil || p.IsReplica(c.Self().Node) || b.leaves(id) {
+			continue
+		}
+		c.Log().Info("what was left of a replica that went elsewhere is removed", "topic", t.Name, "partition", id.Index)
+		c.Spawn(message.PartitionAt(c.Self().Node, id), b.opts.NewPartition(id, b.leadership(c, t, id.Index, b.config(t))))
+		b.dismiss(c, id, true)
+	}
+}
+
 func (b *Broker) tidied(c stage.Context, m *tidied) {
+	b.dismissMoved(c, m.moved)
 	if m.removed > 0 {
 		c.Log().Info("what was left of deleted topics is removed", "topics", m.removed)
 	}
 	for _, name := range m.unknown {
-		c.Log().Warn("the data directory has a topic that the metadata does not know: it is left alone; if it is not needed, remove it",
+		c.Log().Warn("the data directory has a topic or a partition that the metadata does not know: it is left alone; if it is not needed, remove it",
 			"directory", topicsDir+"/"+name)
 	}
 	if m.err != nil {
-		c.Log().Error("what is left of deleted topics cannot be removed", "err", m.err)
+		c.Log().Error("what is left of topics that are not here any more cannot be removed", "err", m.err)
 	}
 }

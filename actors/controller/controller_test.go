@@ -278,6 +278,45 @@ func TestOnlyWhatIsKnownToBeDeletedIsRemoved(t *testing.T) {
 	}
 }
 
+// What is left of a replica that went elsewhere while its node was down is garbage too; of a partition that nobody has heard of it is not.
+func TestAReplicaThatWentElsewhereMeanwhileIsRemoved(t *testing.T) {
+	w := three(t, controller.Options{})
+	down := others(w.image(1).Leader, 1, 2, 3)[0]
+	rest := others(down, 1, 2, 3)
+	id := w.ask(message.ControllerAt(rest[0]), &message.CreateTopics{Topics: []message.NewTopic{{Name: "T", Partitions: -1, Replication: -1,
+		Assignment: []message.Assignment{{Partition: 0, Replicas: rest}, {Partition: 1, Replicas: []message.NodeID{down, rest[0]}}}}}}).(*message.TopicsCreated).Results[0].ID
+	w.die(down)
+	files := w.nodes[down].files
+	for _, name := range []string{"0", "1", "2", "01", "x"} {
+		if err := files.MkdirAll("topics/" + id.String() + "/" + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start(down)
+	w.serving(down)
+	w.pass(time.Second)
+	told := func(index int32) []any {
+		return w.nodes[down].told[message.PartitionAt(down, message.PartitionID{Topic: id, Index: index})]
+	}
+	if gone, ok := last(told(0)).(*message.Deleted); !ok || !gone.Elsewhere {
+		t.Errorf("the one that is elsewhere heard %+v", told(0))
+	}
+	if _, gone := last(told(1)).(*message.Deleted); gone || len(told(1)) == 0 {
+		t.Errorf("the one that is here heard %+v", told(1))
+	}
+	if len(told(2)) > 0 || strings.Count(w.logs.String(), "it is left alone") != 3 {
+		t.Errorf("one that nobody knows heard %+v, and the log has %s", told(2), w.logs.String())
+	}
+	w.unhurt()
+}
+
+func last(of []any) any {
+	if len(of) == 0 {
+		return nil
+	}
+	return of[len(of)-1]
+}
+
 func TestTheQuorumDescribesItself(t *testing.T) {
 	w := alone(t, controller.Options{})
 	q := w.ask(message.ControllerAt(1), &message.DescribeQuorum{}).(*message.QuorumDescribed)

@@ -62,7 +62,7 @@ var (
 	EpochsOfLog     = invariant("epoch-cache-is-the-log", "A replica's memory of where leader epochs end agrees with the batches in its log.")
 	NothingStuck    = invariant("no-reassignment-stuck", "Once the faults are over, every reassignment comes to its end within the bound.")
 	ReplicasAgree   = invariant("replicas-agree", "When all is at rest, the copies of a partition are the same, byte for byte, up to the same high watermark.")
-	NodesCatchUp    = invariant("nodes-catch-up", "Once the faults are over, every node gets the same metadata and every replica all of its partition within the bound.")
+	NodesCatchUp    = invariant("nodes-catch-up", "Once the faults are over, every node gets the same metadata, and every replica all of its partition and nobody else anything of it, within the bound.")
 	LinkInOrder     = invariant("link-in-order", "A link delivers the letters of a session in their order, none missing before one that arrives, and none twice.")
 	LinkGoesOn      = invariant("link-goes-on", "Once the faults are over, letters arrive at both ends of a link on every lane within the bound.")
 	TwinsAgree      = invariant("twins-agree", "A seed that runs twice does the same twice.")
