@@ -118,8 +118,8 @@ func (c *Cluster) Topic(ctx context.Context, client *kgo.Client, topic string) (
 	return leaders, insync, at.Err
 }
 
-// Controller is who leads the metadata quorum.
-func (c *Cluster) Controller(ctx context.Context, client *kgo.Client) (int32, error) {
+// Quorum is who leads the metadata quorum, and which nodes vote in it.
+func (c *Cluster) Quorum(ctx context.Context, client *kgo.Client) (leader int32, voters []int32, err error) {
 	q := kmsg.NewPtrDescribeQuorumRequest()
 	topic := kmsg.NewDescribeQuorumRequestTopic()
 	topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
@@ -132,10 +132,13 @@ func (c *Cluster) Controller(ctx context.Context, client *kgo.Client) (int32, er
 		err = fmt.Errorf("the quorum's answer names no partition: %+v", r)
 	}
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	at := r.Topics[0].Partitions[0]
-	return at.LeaderID, kerr.ErrorForCode(at.ErrorCode)
+	for _, v := range at.CurrentVoters {
+		voters = append(voters, v.ReplicaID)
+	}
+	return at.LeaderID, voters, kerr.ErrorForCode(at.ErrorCode)
 }
 
 // ReadAll reads a topic's partitions from their start to the end that they have now.

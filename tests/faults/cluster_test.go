@@ -231,13 +231,27 @@ func (s *scene) controller() *broker.Broker {
 	s.t.Helper()
 	var err error
 	for range 100 {
-		if s.victim, err = s.cluster.Controller(context.Background(), s.admin); err == nil && s.victim > 0 {
+		if s.victim, _, err = s.cluster.Quorum(context.Background(), s.admin); err == nil && s.victim > 0 {
 			return s.cluster.Node(s.victim)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	s.t.Fatalf("nobody leads the metadata quorum: %v", err)
 	return nil
+}
+
+// awaitVoters waits until every node votes in the metadata quorum: the next that loses its disk must leave a majority.
+func (s *scene) awaitVoters() {
+	s.t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		_, voters, err := s.cluster.Quorum(context.Background(), s.admin)
+		if err == nil && len(voters) == len(s.cluster.Nodes) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("for a minute nodes %v vote, %v", voters, err)
+		}
+	}
 }
 
 // anyone chooses a node by chance.
