@@ -146,9 +146,53 @@ func TestAJoinerTakesTheClusterItFinds(t *testing.T) {
 	if _, failed = r.start(map[int][]string{3: {join}}); failed[3] == nil || !strings.Contains(failed[3].Error(), "is of cluster "+id+", and this data directory belongs to cluster") {
 		t.Errorf("of another cluster: %v", failed[3])
 	}
-	r.mesh[2], r.data[2] = "127.0.0.1:0", t.TempDir()
-	if _, failed = r.start(map[int][]string{2: {"cluster.join=" + nodes[2].mesh.Addr()}}); failed[2] == nil || !strings.Contains(failed[2].Error(), "node 2 is alive already") {
-		t.Errorf("a twin: %v", failed[2])
+	for _, at := range []int{2, 1} { // at the twin itself, and at another node, which knows it
+		r.mesh[2], r.data[2] = "127.0.0.1:0", t.TempDir()
+		began := time.Now()
+		_, failed = r.start(map[int][]string{2: {"cluster.join=" + nodes[at].mesh.Addr()}})
+		if failed[2] == nil || !strings.Contains(failed[2].Error(), "node 2 is alive already") || time.Since(began) > 10*time.Second {
+			t.Errorf("a twin that joins at node %d: after %v %v", at, time.Since(began), failed[2])
+		}
+	}
+	if img := imageOf(t, nodes[1], 2); !img.Alive(2) {
+		t.Error("a twin has had the node fenced")
+	}
+	r.stop(nodes)
+}
+
+// A first node that has lost its disk is told nothing of the others, but they look for it.
+func TestAFirstNodeThatIsSoughtFoundsNothing(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	r := newTrio(t)
+	join := "cluster.join=" + r.mesh[1]
+	nodes, failed := r.start(map[int][]string{1: nil, 2: {join}, 3: {join}})
+	if failed[1] != nil || failed[2] != nil || failed[3] != nil {
+		t.Fatal(failed)
+	}
+	imageOf(t, nodes[1], 3)
+	for range 500 { // until all vote, so that two can do without the first
+		q, _ := ask(nodes[2].stage, message.ControllerAt(2), &message.DescribeQuorum{}, time.Second).(*message.QuorumDescribed)
+		if q != nil && len(q.Voters) == 3 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.data[1] = t.TempDir()
+	again, failed := r.start(map[int][]string{1: nil})
+	if failed[1] == nil || !strings.Contains(failed[1].Error(), "name nodes of that cluster in --join") {
+		t.Errorf("it founds anew: %v", failed[1])
+		r.stop(again)
+	}
+	again, failed = r.start(map[int][]string{1: {"cluster.join=" + r.mesh[2]}})
+	if failed[1] != nil {
+		t.Fatal(failed[1])
+	}
+	nodes[1] = again[1]
+	if is, was := imageOf(t, nodes[1], 3).Cluster, imageOf(t, nodes[2], 3).Cluster; is != was {
+		t.Errorf("it is of cluster %s, and the others of %s", is, was)
 	}
 	r.stop(nodes)
 }

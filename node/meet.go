@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	askEvery     = 100 * time.Millisecond // how often another node is asked how far it is
+	askSoon      = 10 * time.Millisecond  // how soon another node is asked again how far it is,
+	lonePatience = 3 * time.Second / 2    // how long a lone founder listens: who knows it from before looks for it every second
+	askEvery     = 100 * time.Millisecond // and how often once it has taken a while
 	wordPatience = time.Second            // how long one word of another may take
 	tellEvery    = 10 * time.Second       // how often the log says for whom the meeting waits
 	guestsMax    = 64                     // connections at a time
@@ -30,10 +32,12 @@ type gate struct {
 	tls    *tls.Config // nil: plain TCP; else as the mesh's, whose place this is
 	secret string
 	keep   func(*promise) error // writes a promise down
+	lone   bool                 // the node was told of nobody, and founds unless somebody looks for it
 
 	mu      sync.Mutex // guards what follows: connections are served beside the asking
 	meeting *meeting
 	known   []string // addresses of others, each once
+	sought  string   // by whom, of a cluster that runs; empty: by nobody
 
 	guests  chan struct{}
 	serving sync.WaitGroup
@@ -48,12 +52,17 @@ func (g *gate) meet(ctx context.Context) (v verdict, err error) {
 		err = errors.Join(err, g.door.Close())
 		g.serving.Wait()
 	}()
-	told := time.Now()
+	began := time.Now()
+	told := began
 	for {
 		if err := g.askAll(); err != nil {
 			return verdict{}, err
 		}
-		if v, err := g.decide(); err != nil || v.founds || v.joins != "" {
+		if g.lone && time.Since(began) < lonePatience {
+			if err := g.refuseSought(); err != nil {
+				return verdict{}, err
+			}
+		} else if v, err := g.decide(); err != nil || v.founds || v.joins != "" {
 			return v, err
 		}
 		if time.Since(told) > tellEvery {
@@ -63,9 +72,20 @@ func (g *gate) meet(ctx context.Context) (v verdict, err error) {
 		select {
 		case <-ctx.Done():
 			return verdict{}, fmt.Errorf("the cluster was not found: %s: %w", g.missing(), context.Cause(ctx))
-		case <-time.After(askEvery):
+		case <-time.After(min(askEvery, askSoon+time.Since(began)/10)):
 		}
 	}
+}
+
+// refuseSought refuses to found a cluster a second time: a directory that was lost does not say that there was one, but its members do.
+func (g *gate) refuseSought() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sought == "" {
+		return nil
+	}
+	return fmt.Errorf("a node at %s is of a cluster that runs and looks for this one here, which has no data any more: name nodes of that cluster in --join, and it joins them; "+
+		"to found another cluster all the same, say --bootstrap-expect 1", g.sought)
 }
 
 // decide carries out verdicts until there is nothing to do but wait, or the meeting is over.
@@ -260,6 +280,12 @@ func (g *gate) answer(conn net.Conn) error {
 	line, err := readLine(in)
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(line, "CONNECT ") { // NATS says so: it is of a member, which looks for a member
+		g.mu.Lock()
+		g.sought, _, _ = net.SplitHostPort(conn.RemoteAddr().String())
+		g.mu.Unlock()
+		return errHello
 	}
 	h, err := unseal(line, g.secret, nonce, asking)
 	if err == nil {

@@ -115,13 +115,14 @@ func (n *Node) meet(s *settled, files vfs.FS, secret string) error {
 	for _, v := range m.Voters {
 		self.Founders = append(self.Founders, v.Node)
 	}
-	if self.Expect == 0 && len(s.join) == 0 {
+	lone := self.Expect == 0 && len(s.join) == 0
+	if lone {
 		self.Expect = 1
 	}
 	if s.Promised {
 		self.Promise = &promise{s.Cluster, s.Founders, s.Directories}
 	}
-	g := &gate{log: n.log, door: door, tls: m.TLS, secret: secret, meeting: newMeeting(self, newClusterID()), known: without(s.join, address)}
+	g := &gate{lone: lone, log: n.log, door: door, tls: m.TLS, secret: secret, meeting: newMeeting(self, newClusterID()), known: without(s.join, address)}
 	g.keep = func(p *promise) error {
 		s.promise(p)
 		return s.write(files)

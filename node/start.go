@@ -223,11 +223,20 @@ func (c *Config) limits() kafka.Limits {
 	}
 }
 
+// lookEvery is how often a start looks for another process that has its number, and looksPerQuestion how seldom it asks whether the
+// metadata can be read.
+const (
+	lookEvery        = 100 * time.Millisecond
+	looksPerQuestion = 10
+)
+
 // awaitReady returns when the broker is registered and its partitions serve, or when that cannot be any more.
 func (n *Node) awaitReady() error {
 	began := make(chan any, 1)
 	n.stage.Ask(message.BrokerAt(n.config.ID), &message.AwaitServing{}, readyPatience, func(a any) { began <- a })
-	for {
+	looks := time.NewTicker(lookEvery)
+	defer looks.Stop()
+	for look := 1; ; look++ {
 		select {
 		case answer := <-began:
 			if s, ok := answer.(*message.Serving); ok {
@@ -236,7 +245,13 @@ func (n *Node) awaitReady() error {
 			return fmt.Errorf("the broker was not ready within %s: its log lines say what it is waiting for", readyPatience)
 		case <-n.failed:
 			return errors.New(diskFailed)
-		case <-time.After(time.Second):
+		case <-looks.C:
+			if n.mesh != nil && n.mesh.Twin() != "" {
+				return twin(n.config.ID, n.mesh.Twin())
+			}
+			if look%looksPerQuestion != 0 {
+				continue
+			}
 			if _, down := ask(n.stage, message.ControllerAt(n.config.ID), &message.DescribeQuorum{}, time.Second).(*stage.Down); down {
 				return errors.New("the metadata cannot be read: the log lines above say why")
 			}

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -38,6 +39,8 @@ type Mesh struct {
 	peers  map[message.NodeID]*peer
 	list   []*peer // the same, never changed in place
 	closed bool
+
+	twin atomic.Pointer[string] // where another process listens that has this node's number; nil: none was met
 
 	lost chan *peer // their links broke, and PeerDown is to be called
 	stop chan struct{}

@@ -62,6 +62,15 @@ func (p *peer) lostRoute(now [link.Lanes][]uint64) (lost bool) {
 	return lost
 }
 
+// Twin is the host of another process that has this node's number and is alive; empty if none was met. Those who know the other hear nothing
+// of this one until the other is gone.
+func (m *Mesh) Twin() string {
+	if host := m.twin.Load(); host != nil {
+		return *host
+	}
+	return ""
+}
+
 // routes are the server's numbers of the routes to each node, per lane. A node that was killed and came back has, for a moment, two.
 func (m *Mesh) routes() map[message.NodeID][link.Lanes][]uint64 {
 	all := map[message.NodeID][link.Lanes][]uint64{}
@@ -72,6 +81,9 @@ func (m *Mesh) routes() map[message.NodeID][link.Lanes][]uint64 {
 	for _, r := range z.Routes {
 		n, ok := nodeOf(r.RemoteName)
 		lane := slices.Index(laneNames[:], r.Account)
+		if ok && n == m.o.Node {
+			m.twin.Store(&r.IP)
+		}
 		if !ok || lane < 0 || n == m.o.Node {
 			continue
 		}
