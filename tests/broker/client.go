@@ -57,12 +57,8 @@ func FromStart(topic string, partitions int32) kgo.Opt {
 func readAll(t *testing.T, client *kgo.Client, topic string) (all []*kgo.Record) {
 	t.Helper()
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { want += o.Offset })
+	listEnds(t, client, topic).Each(func(o kadm.ListedOffset) { want += o.Offset })
 	ctx, done := context.WithTimeout(context.Background(), time.Minute)
 	defer done()
 	for int64(len(all)) < want {
@@ -73,6 +69,24 @@ func readAll(t *testing.T, client *kgo.Client, topic string) (all []*kgo.Record)
 		all = append(all, fetches.Records()...)
 	}
 	return all
+}
+
+// listEnds asks where a topic's partitions end, and again for a while: behind a fault one node may know a little later than another
+// who leads.
+func listEnds(t *testing.T, client *kgo.Client, topic string) kadm.ListedOffsets {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil {
+			return ends
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Need skips a test that lacks something of the machine, with a sentence that says how to get it; where everything has to be

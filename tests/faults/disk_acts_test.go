@@ -24,7 +24,7 @@ var diskFaults = []fault{
 		s.fillDisks(int32(s.others()[0]))
 		s.last(5*time.Second, 10*time.Second)
 	}},
-	{name: "full disks of two of three", goal: death + fullFor, do: func(s *scene) {
+	{name: "full disks of two of three", goal: death + fullFor, long: true, do: func(s *scene) {
 		s.leader()
 		s.fillDisks(s.victim, int32(s.others()[0]))
 		time.Sleep(fullFor)
