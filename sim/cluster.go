@@ -110,13 +110,17 @@ func (s *Scenario) drawClusterFaults(r *rand.Rand) {
 	}
 }
 
-// keepTwo has everything that is acknowledged synced on two disks, so that one may be lost.
+// keepTwo has everything that is acknowledged synced on two disks, so that one may be lost; of topics, too, that are made on a disk of
+// which only its node knows yet that it is lost.
 func (s *Scenario) keepTwo() {
 	for i := range s.Topics {
 		t := &s.Topics[i]
 		t.Replicas = max(t.Replicas, 2)
 		t.Configs["min.insync.replicas"] = "2"
 		delete(t.Configs, "durability")
+	}
+	for i := range s.Clients {
+		s.Clients[i].Copies = 2
 	}
 }
 

@@ -98,6 +98,9 @@ func (a *admin) churn() {
 	case t == nil || t.State == check.Ended:
 		a.made++
 		a.own = a.history.NewTopic(fmt.Sprintf("%s-%d", a.name, a.made%2), 1+a.chance.IntN(2))
+		if n := a.spec.Copies; n > 1 {
+			a.own.Replicas, a.own.MinInSync, a.own.Configs["min.insync.replicas"] = n, n, strconv.Itoa(n)
+		}
 		a.create(a.own)
 	case t.State == check.Wanted:
 		a.create(t)

@@ -82,6 +82,7 @@ type Spec struct {
 	MinBytes       int  `json:",omitempty"`
 	MaxBytes       int  `json:",omitempty"`
 	Session        bool `json:",omitempty"`
+	Copies         int  `json:",omitempty"` // of the topics that an admin makes, all of which must be in sync for a write; 0 is 1
 	Version        int16
 }
 
