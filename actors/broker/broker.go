@@ -58,6 +58,7 @@ type Broker struct {
 	fenced      bool   // what this node has is served nowhere
 	turned      bool   // that has changed, and its partitions are not told yet
 	wishes      map[stage.RequestID]stage.Caller
+	fallen      map[message.PartitionID]bool // replicas that have failed for good
 	ways        map[message.NodeID]*reach    // to the other nodes
 	budgets     [message.Sides]budget.Budget // of throttled replication
 }
@@ -74,7 +75,7 @@ type register struct{} // try again
 // New makes a broker that is not registered yet.
 func New(o Options) *Broker {
 	return &Broker{opts: o, layers: setting.Layers{Static: o.Static}, topics: map[message.TopicID]local{}, leaving: map[message.TopicID][]int32{},
-		wishes: map[stage.RequestID]stage.Caller{}, ways: map[message.NodeID]*reach{}}
+		wishes: map[stage.RequestID]stage.Caller{}, ways: map[message.NodeID]*reach{}, fallen: map[message.PartitionID]bool{}}
 }
 
 // Receive is the table of contents.
@@ -110,6 +111,8 @@ func (b *Broker) Receive(c stage.Context) {
 		b.wished(c, m)
 	case *stage.Gone:
 		b.gone(c, m)
+	case *relinquish:
+		b.relinquish(c, m.at)
 	case *relook:
 		b.relook(c, m.node)
 	case *sweep:

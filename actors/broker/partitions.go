@@ -156,7 +156,8 @@ func (b *Broker) dismiss(c stage.Context, id message.PartitionID, elsewhere bool
 	}
 	at := message.PartitionAt(c.Self().Node, id)
 	c.Send(at, &message.Deleted{Elsewhere: elsewhere})
-	c.Watch(at)
+	c.Watch(at) // one that has fallen has ended before
+	delete(b.fallen, id)
 	b.leaving[id.Topic] = append(b.leaving[id.Topic], id.Index)
 }
 
@@ -204,9 +205,11 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 // employ starts a replica.
 func (b *Broker) employ(c stage.Context, t *image.Topic, index int32, config setting.Topic) {
 	id, l := t.At(index), b.leadership(c, t, index, config)
-	if at := message.PartitionAt(c.Self().Node, id); !c.Spawn(at, b.opts.NewPartition(id, l)) {
+	at := message.PartitionAt(c.Self().Node, id)
+	if !c.Spawn(at, b.opts.NewPartition(id, l)) {
 		c.Send(at, l) // it outlived this actor's failure
 	}
+	c.Watch(at)
 }
 
 // config is a topic's effective config here. Most topics have no overrides and share theirs.

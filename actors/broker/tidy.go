@@ -25,6 +25,12 @@ func (b *Broker) gone(c stage.Context, m *stage.Gone) {
 	}
 	at := m.Address.Partition
 	id := at.Topic
+	if !b.leaves(at) {
+		if m.Failed != nil {
+			b.fell(c, m)
+		}
+		return
+	}
 	c.Send(message.DiskAt(c.Self().Node), &message.Dropped{Partition: at})
 	if b.leaving[id] = slices.DeleteFunc(b.leaving[id], func(i int32) bool { return i == at.Index }); len(b.leaving[id]) > 0 {
 		b.reemploy(c, at)

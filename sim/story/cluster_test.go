@@ -91,6 +91,25 @@ func TestTwoOfThreeDoNotReachEachOther(t *testing.T) {
 	}
 }
 
+// A replica whose disk fails for good stays down, and who led by it does not for long: the others of its node go on.
+func TestAReplicaThatStaysDownLeadsNoMore(t *testing.T) {
+	acked := func(faults ...sim.Fault) int {
+		s := sceneOfThree(1, faults)
+		s.Millis, s.Topics[0].Partitions = 12_000, 1
+		for i := range s.Clients {
+			s.Clients[i].Lanes = []int{0}
+		}
+		r := sim.Run(s, sim.Options{})
+		if r.Violation != nil {
+			t.Error(r.Violation)
+		}
+		return r.Acked
+	}
+	if all, some := acked(), acked(sim.Fault{Kind: sim.WriteError, Who: sim.LeaderOfFirst, AtMillis: 300, Times: 1000, Path: "topics/"}); some < all*2/3 {
+		t.Errorf("%d batches were acknowledged, and %d without the fault", some, all)
+	}
+}
+
 func TestAPausedLeaderComesTooLate(t *testing.T) {
 	tellOfThree(t, sim.Fault{Kind: sim.Pause, Who: sim.LeaderOfFirst, AtMillis: 300, ForMillis: 1500})
 }
