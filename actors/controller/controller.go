@@ -56,6 +56,7 @@ func (o Options) withDefaults() Options {
 const (
 	tickEvery     = 100 * time.Millisecond
 	electionTicks = 10
+	beatTicks     = 3 // three are heard before a follower gives its leader up: each costs every node a dozen wake-ups
 	// passPatience bounds how long a request that was passed on may take.
 	passPatience = 30 * time.Second
 	// parkedMax bounds the requests that wait for a leader.

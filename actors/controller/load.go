@@ -249,7 +249,7 @@ func (k *Controller) begin(c stage.Context) {
 	}
 	node, err := raft.NewRawNode(&raft.Config{
 		ID: k.id, Storage: storage{k.store.memory, k.fresh}, Applied: uint64(k.image.Index),
-		ElectionTick: electionTicks, HeartbeatTick: 1, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 64,
+		ElectionTick: electionTicks, HeartbeatTick: beatTicks, MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 64,
 		PreVote: true, CheckQuorum: true, AsyncStorageWrites: true, DisableProposalForwarding: true, Logger: raftLog{c.Log()},
 	})
 	if err != nil {
@@ -262,6 +262,8 @@ func (k *Controller) begin(c stage.Context) {
 			c.Fail(fmt.Errorf("controller: stand for election: %w", err))
 		}
 		k.advance(c)
+	} else {
+		k.standSoon(c, startTries) // no silence need have lasted: others that hear a leader say so (PreVote)
 	}
 	k.wind(c)
 }

@@ -21,6 +21,8 @@ const (
 	standWithin = 100 * time.Millisecond
 	// standTries is how often: others may learn a little later that the leader is gone, and vote for nobody until then.
 	standTries = 5
+	// startTries is how often who has just started does: the others may start a little later, and their connections take their time.
+	startTries = 20
 	// snapshotPatience bounds how long a snapshot may be on its way.
 	snapshotPatience = 30 * time.Second
 )

@@ -9,10 +9,10 @@ import (
 )
 
 // watchEvery is how soon a lost route is noticed, and a new node greeted. The server has no hook for either.
-const watchEvery = 50 * time.Millisecond
+const watchEvery = 100 * time.Millisecond
 
 // listEvery is after how many looks the routes are listed though they are as many as before: one may have taken the place of another.
-const listEvery = 5
+const listEvery = 3
 
 // watch looks at routes and overdue links until the mesh is closed.
 func (m *Mesh) watch() {
