@@ -173,16 +173,16 @@ func (a *admin) end(t *check.Topic) {
 	})
 }
 
-// write produces one batch to a topic of its own.
+// write produces one batch to a topic of its own, by its id: a node that is cut off may still have an earlier one of that name.
 func (a *admin) write(t *check.Topic) {
 	p := t.Partitions[a.chance.IntN(len(t.Partitions))]
 	s := a.build.build(a.history, check.Batch{Client: a.name, Partition: p, Count: 1, Time: a.world.Millis(), Producer: -1, Epoch: -1, Sequence: -1}, 20, 0)
 	req := kmsg.NewPtrProduceRequest()
-	req.Version = 9
+	req.Version = 13
 	req.Acks = -1
 	req.TimeoutMillis = 1000
 	topic := kmsg.NewProduceRequestTopic()
-	topic.Topic = t.Name
+	topic.TopicID = t.ID
 	part := kmsg.NewProduceRequestTopicPartition()
 	part.Partition, part.Records = p.Index, s.bytes
 	topic.Partitions = append(topic.Partitions, part)
