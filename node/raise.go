@@ -1,8 +1,12 @@
 package node
 
 import (
+	"time"
+
 	"github.com/troupe-broker/troupe/actors/broker"
 	"github.com/troupe-broker/troupe/actors/controller"
+	"github.com/troupe-broker/troupe/actors/coordinator"
+	"github.com/troupe-broker/troupe/actors/coordinator/group"
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
@@ -43,7 +47,7 @@ func Raise(s stage.Stage, p Parts) {
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
 		})
 	})
-	replica := p.replica(l)
+	replica, groups := p.replica(l), groupSettings(l)
 	s.Spawn(message.BrokerAt(n), func() stage.Actor {
 		return broker.New(broker.Options{
 			Directory: p.Directory,
@@ -54,6 +58,12 @@ func Raise(s stage.Stage, p Parts) {
 				o := replica
 				o.ID, o.Leadership = id, l
 				return partition.New(o)
+			},
+			NewCoordinator: func(topic string, id message.PartitionID) func() stage.Actor {
+				if topic != message.GroupsTopic {
+					return nil
+				}
+				return coordinator.New(coordinator.Options{ID: id, Groups: groups, AppendPatience: l.Millis("offsets.commit.timeout.ms")})
 			},
 		})
 	})
@@ -66,6 +76,20 @@ func (p *Parts) replica(l setting.Layers) partition.Options {
 		LagMax:    l.Millis("replica.lag.time.max.ms"),
 		PullBytes: int32(l.Number("replica.fetch.max.bytes")),
 		PauseMax:  l.Millis("replica.fetch.backoff.ms"),
+	}
+}
+
+// groupSettings are what groups are bound by.
+func groupSettings(l setting.Layers) group.Settings {
+	return group.Settings{
+		InitialDelay:   l.Millis("group.initial.rebalance.delay.ms"),
+		SessionMin:     l.Millis("group.min.session.timeout.ms"),
+		SessionMax:     l.Millis("group.max.session.timeout.ms"),
+		SizeMax:        int(l.Number("group.max.size")),
+		MetadataMax:    int(l.Number("offset.metadata.max.bytes")),
+		RecordMax:      int(l.Number("message.max.bytes")) * 9 / 10,
+		Retention:      time.Duration(l.Number("offsets.retention.minutes")) * time.Minute,
+		RetentionCheck: l.Millis("offsets.retention.check.interval.ms"),
 	}
 }
 

@@ -28,6 +28,9 @@ type Options struct {
 	Static setting.Values
 	// NewPartition says how the stage makes one of this node's replicas.
 	NewPartition func(id message.PartitionID, l *message.Leadership) func() stage.Actor
+	// NewCoordinator says how the stage makes who keeps state in a partition of an internal topic, beside its replica; nil for a topic
+	// that is nobody's. A nil function: there are no coordinators.
+	NewCoordinator func(topic string, id message.PartitionID) func() stage.Actor
 }
 
 const (
@@ -43,24 +46,25 @@ const (
 type Broker struct {
 	opts Options
 
-	image       *image.Image // nil until the first one came
-	epoch       int64        // of the registration; 0 until it is committed
-	topics      map[message.TopicID]local
-	leaving     map[message.TopicID][]int32 // replicas that were told to go and are not gone yet
-	layers      setting.Layers
-	plain       setting.Topic // the config of topics without overrides
-	ids         block
-	registering stage.RequestID
-	settled     bool           // every partition of this node is started
-	waiting     []stage.Caller // for that
-	pulse       pulse
-	refused     string // why the controller did not register this node, when it was asked last
-	fenced      bool   // what this node has is served nowhere
-	turned      bool   // that has changed, and its partitions are not told yet
-	wishes      map[stage.RequestID]stage.Caller
-	fallen      map[message.PartitionID]bool // replicas that have failed for good
-	ways        map[message.NodeID]*reach    // to the other nodes
-	budgets     [message.Sides]budget.Budget // of throttled replication
+	image        *image.Image // nil until the first one came
+	epoch        int64        // of the registration; 0 until it is committed
+	topics       map[message.TopicID]local
+	leaving      map[message.TopicID][]int32 // replicas that were told to go and are not gone yet
+	layers       setting.Layers
+	plain        setting.Topic // the config of topics without overrides
+	ids          block
+	registering  stage.RequestID
+	settled      bool           // every partition of this node is started
+	waiting      []stage.Caller // for that
+	pulse        pulse
+	refused      string // why the controller did not register this node, when it was asked last
+	fenced       bool   // what this node has is served nowhere
+	turned       bool   // that has changed, and its partitions are not told yet
+	wishes       map[stage.RequestID]stage.Caller
+	fallen       map[message.PartitionID]bool // replicas that have failed for good
+	coordinators []message.PartitionID        // that live here, in the order of their start
+	ways         map[message.NodeID]*reach    // to the other nodes
+	budgets      [message.Sides]budget.Budget // of throttled replication
 }
 
 // local is a topic of which this node has replicas, as they were told.

@@ -21,7 +21,7 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 	if b.image != nil && next.Index < b.image.Index {
 		return
 	}
-	first := b.image == nil
+	first, before := b.image == nil, b.image
 	b.image = next
 	b.publish(c)
 	if planted.Is(planted.OrphansDeleted) && first {
@@ -41,6 +41,7 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 		}
 	}
 	b.turned = false
+	b.bereave(c, before, changes, known)
 	b.watchOthers(c)
 	c.Send(message.ControllerAt(c.Self().Node), &message.ImageApplied{Index: next.Index})
 	b.beat(c)
@@ -158,6 +159,7 @@ func (b *Broker) dismiss(c stage.Context, id message.PartitionID, elsewhere bool
 	c.Send(at, &message.Deleted{Elsewhere: elsewhere})
 	c.Watch(at) // one that has fallen has ended before
 	delete(b.fallen, id)
+	b.uncoordinate(c, id, elsewhere)
 	b.leaving[id.Topic] = append(b.leaving[id.Topic], id.Index)
 }
 
@@ -196,7 +198,9 @@ func (b *Broker) updatePartition(c stage.Context, t *image.Topic, index int32, m
 	case mine && !wasMine:
 		b.employ(c, t, index, config)
 	case mine && (configured || differ(was, p)):
-		c.Send(at, b.leadership(c, t, index, config))
+		l := b.leadership(c, t, index, config)
+		c.Send(at, l)
+		b.coordinate(c, id, l)
 	case !mine && wasMine:
 		b.dismiss(c, id, true)
 	}
@@ -210,6 +214,7 @@ func (b *Broker) employ(c stage.Context, t *image.Topic, index int32, config set
 		c.Send(at, l) // it outlived this actor's failure
 	}
 	c.Watch(at)
+	b.coordinate(c, id, l)
 }
 
 // config is a topic's effective config here. Most topics have no overrides and share theirs.

@@ -51,17 +51,18 @@ type Kind uint8
 
 // The kinds of actors.
 const (
-	KindNone       Kind = iota
-	KindPartition       // one replica of a partition; Partition is set
-	KindDisk            // one per data directory; Number is its index
-	KindController      // the metadata quorum's local member
-	KindBroker          // this node's place in the cluster
-	KindConnection      // one Kafka client's connection; Number is its number
-	KindOther           // tests and tools
-	KindOutside         // the stage itself, when it asks for somebody who is no actor
+	KindNone        Kind = iota
+	KindPartition        // one replica of a partition; Partition is set
+	KindDisk             // one per data directory; Number is its index
+	KindController       // the metadata quorum's local member
+	KindBroker           // this node's place in the cluster
+	KindConnection       // one Kafka client's connection; Number is its number
+	KindOther            // tests and tools
+	KindOutside          // the stage itself, when it asks for somebody who is no actor
+	KindCoordinator      // who keeps state in a partition of an internal topic, beside the replica that leads it; Partition is set
 )
 
-var kindNames = [...]string{"none", "partition", "disk", "controller", "broker", "connection", "other", "outside"}
+var kindNames = [...]string{"none", "partition", "disk", "controller", "broker", "connection", "other", "outside", "coordinator"}
 
 // String is the kind's name in lower case.
 func (k Kind) String() string {
@@ -85,8 +86,8 @@ func (a Address) IsZero() bool { return a.Kind == KindNone }
 
 // String is for logs and traces: "n1/partition/uuid/0".
 func (a Address) String() string {
-	if a.Kind == KindPartition {
-		return fmt.Sprintf("n%d/partition/%s", a.Node, a.Partition)
+	if a.Kind == KindPartition || a.Kind == KindCoordinator {
+		return fmt.Sprintf("n%d/%s/%s", a.Node, a.Kind, a.Partition)
 	}
 	return fmt.Sprintf("n%d/%s/%d", a.Node, a.Kind, a.Number)
 }
@@ -94,6 +95,11 @@ func (a Address) String() string {
 // PartitionAt is the address of a partition's replica on a node.
 func PartitionAt(n NodeID, p PartitionID) Address {
 	return Address{Node: n, Kind: KindPartition, Partition: p}
+}
+
+// CoordinatorAt is the address of the coordinator that keeps its state in a partition of an internal topic.
+func CoordinatorAt(n NodeID, p PartitionID) Address {
+	return Address{Node: n, Kind: KindCoordinator, Partition: p}
 }
 
 // DiskAt is the address of a node's data directory.

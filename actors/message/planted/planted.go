@@ -70,6 +70,13 @@ const (
 	GapUnnoticed       // link: a missing frame is not noticed
 	WipedVotes         // controller: who has lost its disk votes as the one that has promised
 	WipedInSync        // metadata: who has lost its disk keeps its place in the in-sync set
+
+	// In groups.
+
+	ZombieCommits     // group: a commit in the name of a generation that is over is taken
+	GroupTwice        // group: two members are assigned the same
+	GroupAnswersEarly // coordinator: answers leave before their records are committed
+	GroupReadShort    // coordinator: the last records of the log are not replayed
 	end
 )
 

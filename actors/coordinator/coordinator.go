@@ -1,0 +1,191 @@
+// Package coordinator is the actor that keeps shared state over the log: one beside each replica of an internal topic's partition, at
+// work where that replica leads.
+//
+// What it is asked its brain decides (group/). Records that follow are appended to the partition, several questions' at a time while the
+// batch before is being replicated, and answers leave when everything that was decided before them is committed: nobody reads what a
+// crash could take back. Where the log cannot be written the brain is thrown away and made again by replaying the log.
+//
+// It refuses to answer while it does not lead, and while it replays. A record that it cannot read is left out and named.
+package coordinator
+
+import (
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// Options say which coordinator an actor is.
+type Options struct {
+	ID     message.PartitionID // of the internal topic
+	Groups group.Settings
+	// AppendPatience is how long a commit may take: offsets.commit.timeout.ms; zero: 5 s.
+	AppendPatience time.Duration
+}
+
+// Coordinator is one partition's coordinator.
+//
+//	ask ─▶ brain ─▶ records ─▶ Append ─▶ partition ─▶ Appended ─▶ answers
+type Coordinator struct {
+	opts  Options
+	epoch int32 // of the leadership; -1: another node leads
+	phase phase
+
+	load    load
+	groups  *group.Groups
+	callers callers
+	pen     pen
+	gone    []string // topics that were removed while the log was replayed
+	timer   stage.Timer
+	due     time.Time // of the timer
+}
+
+type phase uint8
+
+const (
+	idle    phase = iota // another node leads
+	loading              // the log is being replayed
+	active
+)
+
+// Messages to self.
+type (
+	expire struct{} // time has something to say
+	reload struct{} // the log may be readable now
+)
+
+// New is how a stage makes a coordinator.
+func New(o Options) func() stage.Actor {
+	if o.AppendPatience <= 0 {
+		o.AppendPatience = 5 * time.Second
+	}
+	return func() stage.Actor { return &Coordinator{opts: o, epoch: -1} }
+}
+
+// Receive is the table of contents.
+func (k *Coordinator) Receive(c stage.Context) {
+	switch m := c.Message().(type) {
+	case *stage.Started:
+	case *message.Leadership:
+		k.lead(c, m)
+	case *message.TopicsRemoved:
+		k.topicsRemoved(c, m)
+	case *message.Progressed:
+		k.progressed(c)
+	case *chunk:
+		k.replay(c, m)
+	case *reload:
+		k.reload(c)
+	case *message.Appended:
+		k.appended(c, m)
+	case *expire:
+		k.expire(c)
+	case *stage.TimedOut, *stage.Down:
+		k.unanswered(c)
+	case *stage.Stopping:
+		k.dismiss(c, message.NotCoordinator)
+	default:
+		k.ask(c, m)
+	}
+}
+
+// lead takes a new word on who leads. A new epoch of one's own is one in which the log has to be read again.
+func (k *Coordinator) lead(c stage.Context, m *message.Leadership) {
+	epoch := int32(-1)
+	if m.Leader == c.Self().Node {
+		epoch = m.LeaderEpoch
+	}
+	if epoch == k.epoch {
+		return
+	}
+	k.epoch = epoch
+	k.dismiss(c, message.NotCoordinator)
+	if k.phase = idle; epoch >= 0 {
+		k.open(c)
+	}
+}
+
+// dismiss answers everybody who waits and forgets what is known.
+func (k *Coordinator) dismiss(c stage.Context, code message.Code) {
+	k.timer.Stop()
+	k.timer, k.due = stage.Timer{}, time.Time{}
+	k.callers.dismiss(c, code)
+	k.groups, k.pen, k.load = nil, pen{}, load{}
+}
+
+// ask has the brain decide.
+func (k *Coordinator) ask(c stage.Context, ask any) {
+	switch k.phase {
+	case idle:
+		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.NotCoordinator})
+		return
+	case loading:
+		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.CoordinatorLoadInProgress})
+		return
+	}
+	from := k.callers.add(c.Caller())
+	out, known := k.groups.Decide(c.Now(), from, ask)
+	if !known {
+		k.callers.take(from)
+		c.Unhandled()
+		return
+	}
+	k.carryOut(c, out)
+}
+
+// carryOut is the only place where a decision becomes an effect: write, then answer.
+func (k *Coordinator) carryOut(c stage.Context, out group.Out) {
+	k.pen.add(c.Now(), out)
+	k.write(c)
+	k.wind(c)
+}
+
+// wind sets the timer for what is due next.
+func (k *Coordinator) wind(c stage.Context) {
+	due := k.groups.Due()
+	if due.IsZero() || !k.due.IsZero() && !due.Before(k.due) {
+		return // one that rings too early is set again
+	}
+	k.timer.Stop()
+	k.due = due
+	k.timer = c.After(max(due.Sub(c.Now()), 0), &expire{})
+}
+
+func (k *Coordinator) expire(c stage.Context) {
+	if k.due = (time.Time{}); k.phase == active {
+		k.carryOut(c, k.groups.Expire(c.Now()))
+	}
+}
+
+// topicsRemoved forgets what was committed of topics that are gone.
+func (k *Coordinator) topicsRemoved(c stage.Context, m *message.TopicsRemoved) {
+	switch k.phase {
+	case loading:
+		k.gone = append(k.gone, m.Names...)
+	case active:
+		k.forget(c, m.Names)
+	}
+}
+
+func (k *Coordinator) forget(c stage.Context, names []string) {
+	gone := map[string]bool{}
+	for _, name := range names {
+		gone[name] = true
+	}
+	k.carryOut(c, k.groups.TopicsRemoved(func(topic string) bool { return gone[topic] }))
+}
+
+// unanswered is a question of ours that nobody answers.
+func (k *Coordinator) unanswered(c stage.Context) {
+	switch id := c.Answers(); {
+	case id == 0:
+	case id == k.pen.asked:
+		k.fail(c, message.CoordinatorNotAvailable, "the partition is silent")
+	case id == k.load.asked:
+		k.openLater(c)
+	}
+}
+
+// Parked is how many wait here, for those who look on.
+func (k *Coordinator) Parked() int { return len(k.callers.waiting) }

@@ -1,0 +1,146 @@
+// Package group decides for the groups of one coordinator: who is a member, who assigns in which generation, and which offsets are
+// committed. A question and the time go in; records to write and answers to give come out.
+//
+//	      JoinGroup            all have joined, or time is up          SyncGroup of the leader
+//	Empty ─────────▶ Preparing ─────────────────────────────▶ Completing ────────────────────▶ Stable
+//	  ▲               │    ▲                                      │ a member comes, changes or goes │
+//	  └─ nobody left ─┘    └──────────────────────────────────────┴─────────────────────────────────┘
+//
+// State changes at once and answers leave when the records are committed; who could not write them throws the brain away and
+// replays the log. What is not in the log, sessions and a rebalance under way, is as after a restart: members come again.
+// Sentences are Kafka's (S53-S76 of its classic protocol, GroupMetadataManager and OffsetMetadataManager).
+//
+// It refuses to know clients, disks and clocks.
+package group
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// Caller is who waits for an answer, by a number that only its giver understands. 0 is nobody.
+type Caller uint64
+
+// Record is a record to write: a nil Value deletes what the log has of Key.
+type Record struct{ Key, Value []byte }
+
+func (r *Record) size() int { return len(r.Key) + len(r.Value) }
+
+// Reply is an answer that leaves when everything that was decided before it is committed.
+type Reply struct {
+	To     Caller
+	Answer any
+}
+
+// Out is what follows from a question, or from time that passes.
+type Out struct {
+	Records []Record
+	Replies []Reply
+}
+
+// Settings bound groups.
+type Settings struct {
+	InitialDelay           time.Duration // a new group's first rebalance waits so long for more members
+	SessionMin, SessionMax time.Duration
+	SizeMax                int // members of a group
+	MetadataMax            int // bytes with a committed offset
+	RecordMax              int // bytes of what one question has written: a batch that the internal topic takes
+	Retention              time.Duration
+	RetentionCheck         time.Duration // how often it is looked for offsets that nobody needs any more
+}
+
+// Groups are the groups of one coordinator.
+type Groups struct {
+	settings Settings
+	draw     func() message.TopicID // a new random UUID
+	named    map[string]*Group
+	timers   timers
+	checked  time.Time // when retention was looked at
+	out      Out
+}
+
+// New makes a coordinator's brain that knows no group. draw makes the random part of member ids.
+func New(s Settings, draw func() message.TopicID) *Groups {
+	return &Groups{settings: s, draw: draw, named: map[string]*Group{}}
+}
+
+// Configure puts other settings into effect.
+func (g *Groups) Configure(s Settings) { g.settings = s }
+
+// Count is how many groups there are.
+func (g *Groups) Count() int { return len(g.named) }
+
+// Decide answers a question, now or later. ok is false where it is none for groups.
+func (g *Groups) Decide(now time.Time, from Caller, ask any) (out Out, ok bool) {
+	switch m := ask.(type) {
+	case *message.JoinGroup:
+		g.join(now, from, m)
+	case *message.SyncGroup:
+		g.sync(now, from, m)
+	case *message.GroupHeartbeat:
+		g.reply(from, &message.GroupBeat{Code: g.heartbeat(now, m)})
+	case *message.LeaveGroup:
+		g.reply(from, g.leave(now, m))
+	case *message.CommitOffsets:
+		g.reply(from, g.commit(now, m))
+	case *message.FetchOffsets:
+		g.reply(from, g.fetch(m))
+	case *message.DeleteOffsets:
+		g.reply(from, g.deleteOffsets(m))
+	case *message.DeleteGroups:
+		g.reply(from, g.deleteGroups(m))
+	case *message.ListGroups:
+		g.reply(from, g.list(m))
+	case *message.DescribeGroups:
+		g.reply(from, g.describe(m))
+	default:
+		return Out{}, false
+	}
+	return g.take(), true
+}
+
+func (g *Groups) take() Out {
+	out := g.out
+	g.out = Out{}
+	return out
+}
+
+func (g *Groups) reply(to Caller, answer any) {
+	if to != 0 {
+		g.out.Replies = append(g.out.Replies, Reply{to, answer})
+	}
+}
+
+func (g *Groups) record(r Record) { g.out.Records = append(g.out.Records, r) }
+
+// found is the group of a name, a new one if there is none.
+func (g *Groups) found(now time.Time, name string) *Group {
+	o := g.named[name]
+	if o == nil {
+		o = &Group{name: name, since: now, pending: map[string]time.Time{}}
+		g.named[name] = o
+	}
+	return o
+}
+
+// sorted are all groups by name.
+func (g *Groups) sorted() []*Group {
+	all := make([]*Group, 0, len(g.named))
+	for _, one := range g.named {
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b *Group) int { return compare(a.name, b.name) })
+	return all
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

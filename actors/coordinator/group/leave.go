@@ -1,0 +1,96 @@
+package group
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
+
+// heartbeat is S62. While members gather a member is told so, and lives.
+func (g *Groups) heartbeat(now time.Time, m *message.GroupHeartbeat) message.Code {
+	o := g.named[m.Group]
+	if o == nil {
+		return message.UnknownMemberID
+	}
+	is, code := o.known(m.Member, m.Instance)
+	switch {
+	case code != message.OK:
+		return code
+	case o.state == empty:
+		return message.UnknownMemberID
+	case m.Generation != o.generation:
+		return message.IllegalGeneration
+	}
+	g.refresh(now, o, is)
+	if o.state == preparing {
+		return message.RebalanceInProgress
+	}
+	return message.OK
+}
+
+// leave is S65.
+func (g *Groups) leave(now time.Time, m *message.LeaveGroup) *message.GroupLeft {
+	o, answer := g.named[m.Group], &message.GroupLeft{Codes: make([]message.Code, len(m.Members))}
+	for i, l := range m.Members {
+		answer.Codes[i] = g.leaver(now, o, l)
+	}
+	return answer
+}
+
+func (g *Groups) leaver(now time.Time, o *Group, l message.Leaver) message.Code {
+	if o == nil {
+		return message.UnknownMemberID
+	}
+	if _, expected := o.pending[l.Member]; expected && l.Instance == "" {
+		delete(o.pending, l.Member)
+		g.afterLoss(now, o)
+		return message.OK
+	}
+	if is := o.static(l.Instance); is != nil && l.Member == "" { // an administrator's
+		g.remove(now, o, is)
+		return message.OK
+	}
+	is, code := o.known(l.Member, l.Instance)
+	if code == message.OK {
+		g.remove(now, o, is)
+	}
+	return code
+}
+
+// remove takes a member out.
+func (g *Groups) remove(now time.Time, o *Group, m *member) {
+	g.abandon(m, message.UnknownMemberID)
+	i := o.index(m.id)
+	o.members = slices.Delete(o.members, i, i+1)
+	if o.leader == m.id && len(o.members) > 0 {
+		o.leader = o.members[0].id
+	}
+	g.afterLoss(now, o)
+}
+
+// afterLoss has the others gather anew, or finds that those who gather are complete now.
+func (g *Groups) afterLoss(now time.Time, o *Group) {
+	switch {
+	case o.state == stable || o.state == completing:
+		g.prepare(now, o)
+	case o.state == preparing:
+		g.gathered(now, o)
+	case o.generation == 0 && o.vain(): // it was never written
+		delete(g.named, o.name)
+	}
+}
+
+// expel takes those out who have not asked for their assignment in time (S61).
+func (g *Groups) expel(now time.Time, o *Group) {
+	o.rebalance = rebalance{}
+	before := len(o.members)
+	o.members = slices.DeleteFunc(o.members, func(m *member) bool { return !m.synced })
+	if len(o.members) == before {
+		return
+	}
+	if o.member(o.leader) == nil && len(o.members) > 0 {
+		o.leader = o.members[0].id
+	}
+	g.prepare(now, o)
+}

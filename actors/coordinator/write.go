@@ -1,0 +1,111 @@
+package coordinator
+
+import (
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
+	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/record"
+)
+
+// pen gathers what is to be written while the page before is being replicated.
+type pen struct {
+	pages []page
+	asked stage.RequestID // for the first page; 0: it is not sent yet
+}
+
+// page is a batch of records, and who is answered when it is committed.
+type page struct {
+	records []group.Record
+	bytes   int
+	time    int64 // milliseconds
+	replies []group.Reply
+}
+
+// pageBytes is about how much goes into one batch. What one question leads to is not torn apart.
+const pageBytes = 256 << 10
+
+func (p *pen) add(now time.Time, out group.Out) {
+	if len(p.pages) == 0 || len(out.Records) > 0 && p.full() {
+		p.pages = append(p.pages, page{})
+	}
+	last := &p.pages[len(p.pages)-1]
+	for _, r := range out.Records {
+		last.bytes += len(r.Key) + len(r.Value)
+	}
+	last.time = now.UnixMilli()
+	last.records = append(last.records, out.Records...)
+	last.replies = append(last.replies, out.Replies...)
+}
+
+// full says that the last page takes no more: it is under way, or large.
+func (p *pen) full() bool {
+	return len(p.pages) == 1 && p.asked != 0 || p.pages[len(p.pages)-1].bytes >= pageBytes
+}
+
+// write has the first page appended, and answers what needs no writing.
+func (k *Coordinator) write(c stage.Context) {
+	for k.pen.asked == 0 && len(k.pen.pages) > 0 {
+		first := &k.pen.pages[0]
+		if len(first.records) > 0 {
+			k.append(c, first)
+			return
+		}
+		k.finish(c)
+	}
+}
+
+func (k *Coordinator) append(c stage.Context, p *page) {
+	if planted.Is(planted.GroupAnswersEarly) {
+		k.tell(c, p)
+	}
+	b := record.NewBuilder(0)
+	for _, r := range p.records {
+		b.Add(p.time, r.Key, r.Value)
+	}
+	batch, err := b.Build(nil)
+	if err != nil {
+		c.Fail(err)
+	}
+	k.pen.asked = c.Ask(message.PartitionAt(c.Self().Node, k.opts.ID), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
+}
+
+// finish answers the first page.
+func (k *Coordinator) finish(c stage.Context) {
+	k.tell(c, &k.pen.pages[0])
+	k.pen.pages[0] = page{}
+	k.pen.pages, k.pen.asked = k.pen.pages[1:], 0
+}
+
+func (k *Coordinator) tell(c stage.Context, p *page) {
+	for _, r := range p.replies {
+		c.Answer(k.callers.take(r.To), r.Answer)
+	}
+	p.replies = nil
+}
+
+func (k *Coordinator) appended(c stage.Context, m *message.Appended) {
+	if c.Answers() != k.pen.asked || k.pen.asked == 0 {
+		return
+	}
+	if m.Code == message.OK {
+		k.finish(c)
+		k.write(c)
+		return
+	}
+	code := message.CoordinatorNotAvailable
+	if m.Code == message.NotLeaderOrFollower {
+		code = message.NotCoordinator
+	}
+	k.fail(c, code, m.Message)
+}
+
+// fail gives up what is not known to be committed: what the brain knows is more than the log may hold. It is read again.
+func (k *Coordinator) fail(c stage.Context, code message.Code, why string) {
+	c.Log().Warn("a coordinator's records could not be written: it reads its log again", "why", why)
+	k.dismiss(c, code)
+	k.phase = loading
+	k.openLater(c)
+}
