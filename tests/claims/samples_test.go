@@ -2,6 +2,7 @@ package claims
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -20,6 +21,8 @@ type world struct {
 func newWorld(h *house) *world {
 	w := &world{h: h, topic: "claims"}
 	w.id = h.create(w.topic, 1)
+	ask[kmsg.Response](h, 3, findCoordinatorOf(0))
+	h.await("__consumer_offsets")
 	return w
 }
 
@@ -63,16 +66,15 @@ func either[Q kmsg.Request](make func(version int16, topic string, id [16]byte) 
 
 // samples are a good and a bad request for every API that is served.
 func (w *world) samples() map[kmsg.Key]sample {
-	const coordinatorNotAvailable, securityDisabled = 15, 54
+	const securityDisabled = 54
 	always := func(code int16, q func() kmsg.Request) sample {
 		return sample{good: func(int16) kmsg.Request { return q() }, always: code}
 	}
-	return map[kmsg.Key]sample{
+	all := map[kmsg.Key]sample{
 		kmsg.Produce:                    either(produceOf)(w),
 		kmsg.Fetch:                      either(fetchOf)(w),
 		kmsg.ListOffsets:                either(listOffsetsOf)(w),
 		kmsg.Metadata:                   either(metadataOf)(w),
-		kmsg.FindCoordinator:            always(coordinatorNotAvailable, findCoordinatorOf),
 		kmsg.ApiVersions:                {good: apiVersionsOf("claims"), bad: nil},
 		kmsg.InitProducerID:             {good: initProducerIDOf(nil), bad: initProducerIDOf(ptr(""))},
 		kmsg.OffsetForLeaderEpoch:       either(offsetForLeaderEpochOf)(w),
@@ -99,6 +101,8 @@ func (w *world) samples() map[kmsg.Key]sample {
 		kmsg.ListConfigResources:        {good: func(int16) kmsg.Request { return kmsg.NewPtrListConfigResourcesRequest() }},
 		kmsg.DescribeTopicPartitions:    either(topicPartitionsOf)(w),
 	}
+	maps.Copy(all, w.groupSamples())
+	return all
 }
 
 func batchOf(values ...string) []byte {
@@ -149,12 +153,6 @@ func metadataOf(v int16, topic string, id [16]byte) *kmsg.MetadataRequest {
 		topic = "not a legal name" // a legal one is brought about
 	}
 	q.Topics = append(q.Topics, t)
-	return q
-}
-
-func findCoordinatorOf() kmsg.Request {
-	q := kmsg.NewPtrFindCoordinatorRequest()
-	q.CoordinatorKey, q.CoordinatorKeys = "group", []string{"group"}
 	return q
 }
 

@@ -145,5 +145,6 @@ const notAsked = -1 << 31
 // configs 10, alter configs 11, idempotent write 12.
 const (
 	everythingOnTopic   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+	everythingOnGroup   = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
 	everythingOnCluster = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
 )

@@ -125,16 +125,3 @@ func TestIdempotentProducersGetIDs(t *testing.T) {
 		}
 	}
 }
-
-// S47: COORDINATOR_NOT_AVAILABLE(15), in both shapes.
-func TestThereAreNoCoordinatorsYet(t *testing.T) {
-	for version := int16(0); version <= 6; version++ {
-		h := newHouse(t, cluster(nil))
-		q := kmsg.NewPtrFindCoordinatorRequest()
-		q.CoordinatorKey, q.CoordinatorKeys = "g", []string{"g", "h"}
-		r := call(h, q, kmsg.NewPtrFindCoordinatorResponse(), version)
-		if version < 4 && r.ErrorCode != 15 || version >= 4 && (len(r.Coordinators) != 2 || r.Coordinators[1].Key != "h" || r.Coordinators[1].ErrorCode != 15) {
-			t.Errorf("version %d: %+v", version, r)
-		}
-	}
-}

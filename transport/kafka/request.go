@@ -16,7 +16,7 @@ import (
 // handler needs. It is answered exactly once.
 type Request struct {
 	Key, Version int16
-	Body         []byte       // the frame's, valid until the answer
+	Body         []byte       // the frame's, valid until the answer, or until letGo
 	Image        *image.Image // the metadata as it was when the request was started; never nil
 
 	conn        *connection
@@ -82,6 +82,12 @@ func (r *Request) Answer(c stage.Context, resp kmsg.Response) {
 	a := r.open()
 	a.Bytes = resp.AppendTo(a.Bytes)
 	r.close(c, a)
+}
+
+// letGo gives the frame back before the answer, for a request that may wait for long: it must have copied what it needs.
+func (r *Request) letGo() {
+	r.frame.done(true)
+	r.Body = nil
 }
 
 // AnswerNothing finishes a request to which no bytes are owed (S13).

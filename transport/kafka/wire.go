@@ -8,7 +8,8 @@ import (
 type Frame struct {
 	// Bytes are the request behind its length: header and body. They are the connection's until it calls Done.
 	Bytes []byte
-	// Done, if not nil, is called once, when the request is answered or given up: before its answer is handed to the wire.
+	// Done, if not nil, is called once, when the request is answered or given up, or needs its bytes no more: before its answer is
+	// handed to the wire.
 	// reusable says that nobody holds Bytes any more; otherwise they are the garbage collector's.
 	Done func(reusable bool)
 }
