@@ -9,10 +9,10 @@ import (
 
 // DrawCluster makes the scenario of a seed in a world of so many nodes. For one it is what Draw makes.
 func DrawCluster(seed uint64, nodes int) *Scenario {
-	s := Draw(seed)
 	if nodes <= 1 {
-		return s
+		return Draw(seed)
 	}
+	s := draw(seed)
 	s.Nodes = nodes
 	r := stream(seed, "cluster")
 	s.drawCopies(r)
@@ -21,6 +21,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.drawPatience(r)
 	s.drawClusterFaults(r)
 	s.drawOperator(stream(seed, "operator"))
+	s.drawGroup(stream(seed, "group"))
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
 	return s
 }

@@ -203,7 +203,7 @@ func (t *trial) checkRest() {
 	if !t.until(2*time.Second, func() bool { return connected() == 0 }) {
 		t.fail(check.NothingLeaks, "%d connections are left.", connected())
 	}
-	if !t.until(2*time.Second, func() bool { n, _ := t.parked(); return n == 0 }) {
+	if !t.until(5*time.Second, func() bool { n, _ := t.parked(); return n == 0 }) { // a group's members wait for each other for 2 s
 		n, where := t.parked()
 		t.fail(check.NothingLeaks, "%d requests are parked, the last at %v.", n, where)
 	}

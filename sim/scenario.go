@@ -54,6 +54,12 @@ type Net struct {
 // Draw makes the scenario of a seed. Every concern has a random stream of its own, so that a change of one does not
 // shift the others.
 func Draw(seed uint64) *Scenario {
+	s := draw(seed)
+	s.drawGroup(stream(seed, "group"))
+	return s
+}
+
+func draw(seed uint64) *Scenario {
 	s := &Scenario{Seed: seed, Broker: map[string]string{}}
 	s.drawBroker(stream(seed, "broker"))
 	s.drawTopics(stream(seed, "topics"))
@@ -118,6 +124,20 @@ func (s *Scenario) drawClients(r *rand.Rand) {
 	}
 	if r.IntN(8) == 0 {
 		s.Clients = append(s.Clients, workload.Spec{Name: "hostile", Kind: workload.Attacking, PaceMillis: 50})
+	}
+}
+
+// drawGroup adds a consumer group now and then.
+func (s *Scenario) drawGroup(r *rand.Rand) {
+	if r.IntN(4) > 0 || s.nodes() == 1 && s.damages() { // one copy of what was committed may be the only one
+		return
+	}
+	s.Broker["group.min.session.timeout.ms"] = "100"
+	s.Broker["offsets.topic.num.partitions"] = "2"
+	s.Broker["group.initial.rebalance.delay.ms"] = pick(r, "0", "100", "500")
+	for i := range some(r, 1, 2, 3, 5) {
+		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group",
+			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000), Version: int16(some(r, 2, 4, 5, 9))})
 	}
 }
 

@@ -34,6 +34,7 @@ type History struct {
 	onAck     func(b *Batch, base int64)
 	onNews    func()
 	read      int
+	groups    []*Group
 }
 
 // New is an empty history.

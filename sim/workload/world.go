@@ -65,8 +65,9 @@ type Client interface {
 type Spec struct {
 	Name  string
 	Kind  Kind
-	Topic int   // which of the scenario's
-	Lanes []int // the partitions that it uses
+	Topic int    // which of the scenario's
+	Lanes []int  `json:",omitempty"` // the partitions that it uses
+	Group string `json:",omitempty"` // whose member it is
 
 	Acks       int16 `json:",omitempty"`
 	Idempotent bool  `json:",omitempty"`
@@ -95,6 +96,7 @@ const (
 	Consuming Kind = "consumer"
 	Governing Kind = "admin"
 	Attacking Kind = "hostile"
+	Sharing   Kind = "member"
 	Operating Kind = "operator" // of a cluster
 )
 
@@ -107,6 +109,8 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 		return newConsumer(w, h, s, topics[s.Topic])
 	case Governing:
 		return newAdmin(w, h, s, topics)
+	case Sharing:
+		return newMember(w, h, s, topics[s.Topic])
 	case Operating:
 		return newOperator(w, h, s, topics)
 	case Attacking:

@@ -1,0 +1,77 @@
+package check
+
+import "github.com/troupe-broker/troupe/actors/message"
+
+// Group is what its members know of a consumer group, all together.
+type Group struct {
+	Name       string
+	history    *History
+	generation int32 // the largest in which somebody was told its assignment
+	owners     map[owned]string
+	floors     map[*Partition]int64 // the largest offset whose commit was acknowledged
+}
+
+// owned is a partition in one generation.
+type owned struct {
+	generation int32
+	partition  *Partition
+}
+
+// Group is the group of that name, a new one if nobody has spoken of it.
+func (h *History) Group(name string) *Group {
+	for _, g := range h.groups {
+		if g.Name == name {
+			return g
+		}
+	}
+	g := &Group{Name: name, history: h, owners: map[owned]string{}, floors: map[*Partition]int64{}}
+	h.groups = append(h.groups, g)
+	return g
+}
+
+// Generation is the floor of what a member may be told that begins to join now.
+func (g *Group) Generation() int32 { return g.generation }
+
+// Joined checks what a member is told that began to join when the floor was that.
+func (g *Group) Joined(member string, floor, generation int32) {
+	if generation < floor {
+		g.history.Fail(GenerationsRise, "Group %s: %s is told of generation %d, and others had an assignment in %d when it asked.", g.Name, member, generation, floor)
+	}
+}
+
+// Assigned checks what a member is told to read in a generation.
+func (g *Group) Assigned(member string, generation int32, partitions []*Partition) {
+	g.generation = max(g.generation, generation)
+	for _, p := range partitions {
+		at := owned{generation, p}
+		if other, has := g.owners[at]; has && other != member {
+			g.history.Fail(OneOwner, "Group %s: in generation %d both %s and %s read %s.", g.Name, generation, other, member, p)
+		}
+		g.owners[at] = member
+	}
+}
+
+// Floor is what a fetch of the group's offset, which begins now, must not fall below; -1 if nothing was committed.
+func (g *Group) Floor(p *Partition) int64 {
+	if at, ok := g.floors[p]; ok {
+		return at
+	}
+	return -1
+}
+
+// Committed notes an offset whose commit was acknowledged.
+func (g *Group) Committed(p *Partition, offset int64) {
+	g.floors[p] = max(g.Floor(p), offset)
+}
+
+// Fetched checks a group's offset against the floor of when it was asked for.
+func (g *Group) Fetched(member string, p *Partition, floor, offset int64) {
+	if offset < floor {
+		g.history.Fail(OffsetsStay, "Group %s: %s is told that %s was read up to %d, and %d was committed before.", g.Name, member, p, offset, floor)
+	}
+}
+
+// Refused checks why a member is refused that has done nothing wrong.
+func (g *Group) Refused(member, what string, code message.Code) {
+	g.history.Fail(MembersGoOn, "Group %s: %s is refused %s with code %d.", g.Name, member, what, code)
+}
