@@ -19,6 +19,7 @@ import (
 type consume struct {
 	broker
 	from, to   string
+	group      string
 	untilEnd   bool
 	partitions []int32
 	count      int64
@@ -34,18 +35,23 @@ func newConsume() *cobra.Command {
 		Example: `  troupe consume orders --from start --until-end
   troupe consume orders --from 1h --json
   troupe consume orders --from 2026-11-20T12:00:00Z --to 2026-11-20T13:00:00Z --partition 3
-  troupe consume orders --format '%p/%o %t %k: %v\n'`,
+  troupe consume orders --format '%p/%o %t %k: %v\n'
+  troupe consume orders --group billing --from start`,
 		Long: `Read records and write them, a line each. Without --until-end, --to or --count it goes on until it is interrupted.
 
 --from and --to take start, end, an offset, -N (N before the end), a time like 2026-11-20T12:00:00Z, or how long ago, like 1h30m.
 --format takes value, key-value, json, or a template: %k key, %v value, %h headers, %t milliseconds, %T time, %p partition, %o offset,
-%n topic, \n and \t.`,
+%n topic, \n and \t.
+
+With --group it reads as a member: the group assigns partitions, it goes on from what is committed, and --from is for where nothing is.
+What is written is committed on the way and when it ends; behind a crash records may be written again, and none is left out.`,
 		RunE: func(c *cobra.Command, args []string) error { return s.run(c, args[0]) },
 	}
 	s.flag(c)
 	f := c.Flags()
 	f.StringVar(&s.from, "from", "end", "where to begin")
 	f.StringVar(&s.to, "to", "", "where to end: the first record that is not wanted")
+	f.StringVarP(&s.group, "group", "g", "", "read as a member of this `group`")
 	f.BoolVar(&s.untilEnd, "until-end", false, "end where the topic ends now")
 	f.Int32SliceVar(&s.partitions, "partition", nil, "only these partitions")
 	f.Int64VarP(&s.count, "count", "n", 0, "end after so many records")
@@ -74,12 +80,14 @@ func (s *consume) run(c *cobra.Command, topic string) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ranges, err := s.ranges(ctx, topic)
-	if err != nil {
+	out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
+	r := &reading{left: s.count, counted: s.count > 0, out: out, format: format}
+	if s.group != "" {
+		return errors.Join(s.runGroup(ctx, topic, r), out.Flush())
+	}
+	if r.ranges, err = s.ranges(ctx, topic); err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(c.OutOrStdout(), 1<<16)
-	r := &reading{ranges: ranges, left: s.count, counted: s.count > 0, out: out, format: format}
 	if err := s.read(ctx, topic, r); err != nil && ctx.Err() == nil {
 		return errors.Join(err, out.Flush())
 	}
