@@ -79,6 +79,7 @@ var fixed = map[string]bool{"num.partitions": true, "log.retention.check.interva
 // drawBroker takes of each setting its default, or now and then one of the values that the table has for the simulator.
 func (s *Scenario) drawBroker(r *rand.Rand) {
 	s.Broker["log.retention.check.interval.ms"] = pick(r, "100", "300", "1000")
+	s.Broker["offsets.topic.num.partitions"] = "2" // whoever looks for a coordinator makes them
 	s.Broker["log.initial.task.delay.ms"] = pick(r, "10", "100")
 	s.Broker["journal.file.bytes"] = pick(r, "65536", "65536", "131072", "1048576")
 	for _, one := range setting.All(setting.OfBroker) {
@@ -133,7 +134,6 @@ func (s *Scenario) drawGroup(r *rand.Rand) {
 		return
 	}
 	s.Broker["group.min.session.timeout.ms"] = "100"
-	s.Broker["offsets.topic.num.partitions"] = "2"
 	s.Broker["group.initial.rebalance.delay.ms"] = pick(r, "0", "100", "500")
 	for i := range some(r, 1, 2, 3, 5) {
 		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group",

@@ -17,13 +17,19 @@ func (r *Replica) Throttled() bool {
 
 // Wants is what a follower asks its leader for, and tells it: the end that it has appended, and the end that is synced, which
 // alone acknowledges anything. lastEpoch is that of the last batch of its log, which starts at start.
+// Before the leader of this term has told it what is committed it says that it knows nothing, so that it is told at once and knows
+// that their logs are the same: what is damaged here can only be mended then.
 func (r *Replica) Wants(lastEpoch int32, start int64, bytesMax int32) *message.Pull {
+	knows := r.high
+	if r.told == unknown {
+		knows = unknown
+	}
 	synced := r.synced
 	if planted.Is(planted.RepullSynced) {
 		synced = r.end
 	}
 	return &message.Pull{LeaderEpoch: r.office.LeaderEpoch, LastEpoch: lastEpoch, End: r.end, Synced: synced, LogStart: start,
-		BytesMax: bytesMax, HighWatermark: r.high}
+		BytesMax: bytesMax, HighWatermark: knows}
 }
 
 // Shared is the end of what is known to be the same in every copy that is in sync in this term: what is committed. A follower knows
