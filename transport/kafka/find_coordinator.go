@@ -63,7 +63,7 @@ func coordinatorBroker(r *Request, kind int8, key string) (b *image.Broker, host
 	return b, host, port, message.Problem{}
 }
 
-// stateTopic is the internal topic of a kind of coordinator, as Kafka makes it; its replication is what the live brokers
+// stateTopic is the internal topic of a kind of coordinator, as Kafka makes it; its replication is what the brokers that are not cordoned
 // can bear, so that one node is enough.
 func stateTopic(r *Request, kind int8) *message.NewTopic {
 	names := [...]struct{ topic, settings string }{{groupTopic, "offsets.topic"}, {txnTopic, "transaction.state.log"}}
@@ -71,7 +71,7 @@ func stateTopic(r *Request, kind int8) *message.NewTopic {
 		return nil
 	}
 	at, layers := names[kind], r.Layers()
-	replication := min(layers.Number(at.settings+".replication.factor"), int64(r.Image.BrokerCount()))
+	replication := min(layers.Number(at.settings+".replication.factor"), max(1, int64(r.Image.Hosts())))
 	compact, segment := "compact", strconv.FormatInt(layers.Number(at.settings+".segment.bytes"), 10)
 	return &message.NewTopic{Name: at.topic, Partitions: int32(layers.Number(at.settings + ".num.partitions")), Replication: int16(replication),
 		Configs: []message.Setting{{Name: "cleanup.policy", Value: &compact}, {Name: "segment.bytes", Value: &segment}}}

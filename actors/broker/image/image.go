@@ -174,6 +174,16 @@ func (i *Image) Active(id message.NodeID) bool {
 	return b != nil && !b.Fenced && !b.Draining
 }
 
+// Hosts is how many registered nodes may get new replicas.
+func (i *Image) Hosts() (n int) {
+	for b := range i.Brokers() {
+		if !i.Cordoned(b.ID) {
+			n++
+		}
+	}
+	return n
+}
+
 // Cordoned says that a node gets no new replicas: it is drained, or about to be (KIP-1066).
 func (i *Image) Cordoned(id message.NodeID) bool {
 	return i.Config(message.ResourceBroker, BrokerName(id))[setting.CordonedDirs] != ""
