@@ -46,7 +46,7 @@ func (n *nemesis) replace(h *host, f Fault, lasting time.Duration) {
 }
 
 // mayLose says that a node's disk may be lost, and nothing that was promised with it: a majority of the voters and, of every partition,
-// somebody else who may lead have the disks with which they became that. So a second disk may be lost as soon as the first one's
+// somebody else who may lead and runs have the disks with which they became that. So a second disk may be lost as soon as the first one's
 // vote and copies are not counted on any more, and no sooner.
 func (o *onlooker) mayLose(h *host) bool { return o.voteWithout(h) && o.copiedWithout(h) }
 
@@ -85,7 +85,7 @@ func (o *onlooker) copiedWithout(h *host) bool {
 				continue
 			}
 			if limit(set["min.insync.replicas"]) < 2 || set["durability"] == "replicated" || !slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), func(n message.NodeID) bool {
-				return n != h.ID && o.newest.Broker(n) != nil && o.sameDisk(o.newest.Broker(n))
+				return n != h.ID && o.trial.hosts[n-1].Up() && o.newest.Broker(n) != nil && o.sameDisk(o.newest.Broker(n))
 			}) {
 				return false
 			}
