@@ -97,14 +97,14 @@ var All = []Mutant{
 	{planted.OrphansDeleted, "orphans-deleted", 3, "Partitions that the metadata does not know yet are deleted at the start."},
 	{planted.StaleImageShown, "stale-image-shown", 1, "A restarted node shows metadata from before its own registration."},
 	{planted.PeerDownUntold, "peer-down-untold", 3, "Nobody is told that another node is lost."},
-	{planted.ZombieCommits, "zombie-commits", 1, "A commit in the name of a generation that is over is taken."},
-	{planted.GroupTwice, "group-twice", 1, "Two members are assigned the same."},
-	{planted.GroupAnswersEarly, "group-answers-early", 1, "A coordinator's answers leave before their records are committed."},
-	{planted.GroupReadShort, "group-read-short", 1, "A coordinator does not replay the last records of its log."},
 	{planted.CreditsLeaked, "credits-leaked", Links, "A new session begins with the credits that the last one had left."},
 	{planted.GapUnnoticed, "gap-unnoticed", Links, "A missing frame is not noticed."},
 	{planted.WipedVotes, "wiped-votes", 3, "Who has lost its disk votes as the one that has promised."},
 	{planted.WipedInSync, "wiped-in-sync", 3, "Who has lost its disk keeps its place in the in-sync set."},
+	{planted.ZombieCommits, "zombie-commits", 1, "A commit in the name of a generation that is over is taken."},
+	{planted.GroupTwice, "group-twice", 1, "Two members are assigned the same."},
+	{planted.GroupAnswersEarly, "group-answers-early", 1, "A coordinator's answers leave before their records are committed."},
+	{planted.GroupReadShort, "group-read-short", 1, "A coordinator does not replay the last records of its log."},
 }
 
 // Exists says that there is a mutant of that name.
