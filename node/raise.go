@@ -63,7 +63,7 @@ func Raise(s stage.Stage, p Parts) {
 				if topic != message.GroupsTopic {
 					return nil
 				}
-				return coordinator.New(coordinator.Options{ID: id, Groups: groups, AppendPatience: l.Millis("offsets.commit.timeout.ms")})
+				return coordinator.New(coordinator.Options{ID: id, Groups: groups, Static: p.Config.Values, AppendPatience: l.Millis("offsets.commit.timeout.ms")})
 			},
 		})
 	})
@@ -90,7 +90,19 @@ func groupSettings(l setting.Layers) group.Settings {
 		RecordMax:      int(l.Number("message.max.bytes")) * 9 / 10,
 		Retention:      time.Duration(l.Number("offsets.retention.minutes")) * time.Minute,
 		RetentionCheck: l.Millis("offsets.retention.check.interval.ms"),
+		Consumer: group.ConsumerSettings{
+			SizeMax:    int(l.Number("group.consumer.max.size")),
+			Assignors:  l.Strings("group.consumer.assignors"),
+			Upgrades:   migrates(l, "upgrade"),
+			Downgrades: migrates(l, "downgrade"),
+		},
 	}
+}
+
+// migrates says that groups with members may change their protocol that way.
+func migrates(l setting.Layers, way string) bool {
+	policy := l.Text("group.consumer.migration.policy")
+	return policy == way || policy == "bidirectional"
 }
 
 // endpoints are what clients are told to connect to.

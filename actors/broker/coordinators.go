@@ -41,29 +41,45 @@ func (b *Broker) uncoordinate(c stage.Context, id message.PartitionID, elsewhere
 	b.coordinators = slices.Delete(b.coordinators, i, i+1)
 }
 
-// bereave tells coordinators which topics are gone since an earlier image.
-func (b *Broker) bereave(c stage.Context, before *image.Image, changes []image.Change, known bool) {
+// announce tells coordinators which topics are gone since an earlier image, and which are new or have more partitions.
+func (b *Broker) announce(c stage.Context, before *image.Image, changes []image.Change, known bool) {
 	if len(b.coordinators) == 0 || before == nil {
 		return
 	}
-	var names []string
+	said := &message.TopicsChanged{}
 	if known {
 		for i := range changes {
 			for _, t := range changes[i].Removed {
-				names = append(names, t.Name)
+				said.Gone = append(said.Gone, t.Name)
+			}
+			for _, id := range changes[i].Topics {
+				b.grown(before, b.image.TopicByID(id), said)
 			}
 		}
 	} else {
 		for t := range before.Topics() {
 			if b.image.TopicByID(t.ID) == nil {
-				names = append(names, t.Name)
+				said.Gone = append(said.Gone, t.Name)
 			}
 		}
+		for t := range b.image.Topics() {
+			b.grown(before, t, said)
+		}
 	}
-	if len(names) == 0 {
+	if len(said.Gone)+len(said.Grown) == 0 {
 		return
 	}
 	for _, id := range b.coordinators {
-		c.Send(message.CoordinatorAt(c.Self().Node, id), &message.TopicsRemoved{Names: names})
+		c.Send(message.CoordinatorAt(c.Self().Node, id), said)
+	}
+}
+
+// grown notes a topic that has other partitions than in an earlier image.
+func (b *Broker) grown(before *image.Image, t *image.Topic, said *message.TopicsChanged) {
+	if t == nil {
+		return
+	}
+	if was := before.TopicByID(t.ID); was == nil || len(was.Partitions) != len(t.Partitions) {
+		said.Grown = append(said.Grown, t.Name)
 	}
 }

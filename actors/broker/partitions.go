@@ -41,7 +41,7 @@ func (b *Broker) imageChanged(c stage.Context, m *message.ImageChanged) {
 		}
 	}
 	b.turned = false
-	b.bereave(c, before, changes, known)
+	b.announce(c, before, changes, known)
 	b.watchOthers(c)
 	c.Send(message.ControllerAt(c.Self().Node), &message.ImageApplied{Index: next.Index})
 	b.beat(c)

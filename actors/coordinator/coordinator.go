@@ -11,8 +11,10 @@ package coordinator
 import (
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/coordinator/group"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
@@ -20,6 +22,7 @@ import (
 type Options struct {
 	ID     message.PartitionID // of the internal topic
 	Groups group.Settings
+	Static setting.Values // what the node was started with: groups' own settings rest on it
 	// AppendPatience is how long a commit may take: offsets.commit.timeout.ms; zero: 5 s.
 	AppendPatience time.Duration
 }
@@ -36,7 +39,8 @@ type Coordinator struct {
 	groups  *group.Groups
 	callers callers
 	pen     pen
-	gone    []string // topics that were removed while the log was replayed
+	gone    []string     // topics that were removed while the log was replayed
+	image   *image.Image // that the brain knows
 	timer   stage.Timer
 	due     time.Time // of the timer
 }
@@ -69,8 +73,8 @@ func (k *Coordinator) Receive(c stage.Context) {
 	case *stage.Started:
 	case *message.Leadership:
 		k.lead(c, m)
-	case *message.TopicsRemoved:
-		k.topicsRemoved(c, m)
+	case *message.TopicsChanged:
+		k.topicsChanged(c, m)
 	case *message.Progressed:
 		k.progressed(c)
 	case *chunk:
@@ -124,6 +128,10 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.CoordinatorLoadInProgress})
 		return
 	}
+	if k.know(c); k.doubts() {
+		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.NotCoordinator})
+		return
+	}
 	from := k.callers.add(c.Caller())
 	out, known := k.groups.Decide(c.Now(), from, ask)
 	if !known {
@@ -136,7 +144,7 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 
 // carryOut is the only place where a decision becomes an effect: write, then answer.
 func (k *Coordinator) carryOut(c stage.Context, out group.Out) {
-	k.pen.add(c.Now(), out)
+	k.pen.add(c.Now(), out, k.opts.Groups.RecordMax)
 	k.write(c)
 	k.wind(c)
 }
@@ -154,26 +162,20 @@ func (k *Coordinator) wind(c stage.Context) {
 
 func (k *Coordinator) expire(c stage.Context) {
 	if k.due = (time.Time{}); k.phase == active {
+		k.know(c)
 		k.carryOut(c, k.groups.Expire(c.Now()))
 	}
 }
 
-// topicsRemoved forgets what was committed of topics that are gone.
-func (k *Coordinator) topicsRemoved(c stage.Context, m *message.TopicsRemoved) {
+// topicsChanged forgets what was committed of topics that are gone, and has groups read those that are new or larger.
+func (k *Coordinator) topicsChanged(c stage.Context, m *message.TopicsChanged) {
 	switch k.phase {
 	case loading:
-		k.gone = append(k.gone, m.Names...)
+		k.gone = append(k.gone, m.Gone...)
 	case active:
-		k.forget(c, m.Names)
+		k.know(c)
+		k.carryOut(c, k.groups.TopicsChanged(c.Now(), m.Gone, m.Grown))
 	}
-}
-
-func (k *Coordinator) forget(c stage.Context, names []string) {
-	gone := map[string]bool{}
-	for _, name := range names {
-		gone[name] = true
-	}
-	k.carryOut(c, k.groups.TopicsRemoved(func(topic string) bool { return gone[topic] }))
 }
 
 // unanswered is a question of ours that nobody answers.

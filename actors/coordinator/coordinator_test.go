@@ -40,7 +40,8 @@ func newScene(t *testing.T) *scene {
 	s.stage = stage.NewSimulated(s.time, stage.Options{Node: 1, Seed: 7}, 1)
 	s.stage.Spawn(message.PartitionAt(1, place), func() stage.Actor { return paper{s} })
 	s.stage.Spawn(message.CoordinatorAt(1, place), New(Options{ID: place, Groups: group.Settings{SessionMin: time.Second, SessionMax: time.Hour, SizeMax: 100,
-		MetadataMax: 100, RecordMax: 1 << 20, Retention: time.Hour, RetentionCheck: time.Minute}}))
+		MetadataMax: 100, RecordMax: 1 << 20, Retention: time.Hour, RetentionCheck: time.Minute,
+		Consumer: group.ConsumerSettings{SizeMax: 100, Assignors: group.Assignors()}}}))
 	return s
 }
 
@@ -248,7 +249,7 @@ func TestRemovedTopicsAreForgotten(t *testing.T) {
 	s := newScene(t)
 	s.lead(1)
 	s.commit(5)
-	s.stage.Send(message.CoordinatorAt(1, place), &message.TopicsRemoved{Names: []string{"t"}})
+	s.stage.Send(message.CoordinatorAt(1, place), &message.TopicsChanged{Gone: []string{"t"}})
 	if got := s.committed(); got != int64(-1) {
 		t.Errorf("committed is %v", got)
 	}

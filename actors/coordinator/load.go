@@ -51,7 +51,8 @@ func (k *Coordinator) open(c stage.Context) {
 	}
 	if k.load.goal < 0 {
 		k.load.goal, k.load.next = b.LogEnd, b.LogStart
-		k.groups = group.New(k.opts.Groups, k.draw(c))
+		k.groups, k.image = group.New(k.opts.Groups, nil, k.draw(c)), nil
+		k.know(c)
 	}
 	if b.HighWatermark < k.load.goal {
 		k.await(c, await)
@@ -208,14 +209,15 @@ func (k *Coordinator) unreadable(c stage.Context, err error) {
 }
 
 func (k *Coordinator) ready(c stage.Context) {
-	k.groups.Loaded(c.Now())
+	k.know(c)
+	out := k.groups.Loaded(c.Now())
 	k.phase = active
 	c.Log().Info("a coordinator is ready", "partition", k.opts.ID.Index, "groups", k.groups.Count(), "end", k.load.next, "took", c.Now().Sub(k.load.began))
 	k.load = load{}
 	gone := k.gone
 	k.gone = nil
+	k.carryOut(c, out)
 	if len(gone) > 0 {
-		k.forget(c, gone)
+		k.carryOut(c, k.groups.TopicsChanged(c.Now(), gone, nil))
 	}
-	k.wind(c)
 }

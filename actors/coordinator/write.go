@@ -27,16 +27,25 @@ type page struct {
 // pageBytes is about how much goes into one batch. What one question leads to is not torn apart.
 const pageBytes = 256 << 10
 
-func (p *pen) add(now time.Time, out group.Out) {
+// recordFrame is what a record takes beside its key and value, at most.
+const recordFrame = 24
+
+// add writes down what follows from one question. What is too much for a batch of most bytes is more than one batch; what a group
+// makes of the first ones alone is in order too.
+func (p *pen) add(now time.Time, out group.Out, most int) {
 	if len(p.pages) == 0 || len(out.Records) > 0 && p.full() {
 		p.pages = append(p.pages, page{})
 	}
 	last := &p.pages[len(p.pages)-1]
 	for _, r := range out.Records {
-		last.bytes += len(r.Key) + len(r.Value)
+		size := len(r.Key) + len(r.Value) + recordFrame
+		if last.bytes > 0 && last.bytes+size > most {
+			p.pages = append(p.pages, page{})
+			last = &p.pages[len(p.pages)-1]
+		}
+		last.bytes += size
+		last.records, last.time = append(last.records, r), now.UnixMilli()
 	}
-	last.time = now.UnixMilli()
-	last.records = append(last.records, out.Records...)
 	last.replies = append(last.replies, out.Replies...)
 }
 

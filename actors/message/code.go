@@ -76,4 +76,9 @@ const (
 	ReassignmentInProgress       Code = 60
 	IneligibleReplica            Code = 107
 	NewLeaderElected             Code = 108
+	FencedMemberEpoch            Code = 110
+	UnreleasedInstanceID         Code = 111
+	UnsupportedAssignor          Code = 112
+	StaleMemberEpoch             Code = 113
+	InvalidRegularExpression     Code = 128
 )

@@ -110,7 +110,7 @@ type GroupLeft struct {
 type CommitOffsets struct {
 	Group, Member, Instance string
 	Generation              int32
-	Since9                  bool // v9: a group that is not there is GroupIDNotFound (S71)
+	Since9                  bool // v9: a group that is not there is GroupIDNotFound (S71), and Generation may be a member's epoch (S82)
 	Offsets                 []CommittedOffset
 }
 
@@ -219,5 +219,6 @@ type DescribedMember struct {
 	Metadata, Assignment             []byte
 }
 
-// TopicsRemoved tells a coordinator that topics are gone, and what is kept of them with them.
-type TopicsRemoved struct{ Names []string }
+// TopicsChanged tells a coordinator which topics are gone, and what is kept of them with them, and which are new or have got more
+// partitions. One that was made anew under its name is in both.
+type TopicsChanged struct{ Gone, Grown []string }

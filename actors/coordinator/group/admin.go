@@ -14,6 +14,9 @@ const consumerProtocol = "consumer"
 
 // subscribes says that some member of a live group of consumers may read a topic. One that cannot be read may read everything.
 func (o *Group) subscribes(topic string) bool {
+	if o.consumers != nil {
+		return o.consumers.subscribes(topic)
+	}
 	if o.protocolType != consumerProtocol {
 		return false
 	}
@@ -30,7 +33,7 @@ func (g *Groups) deleteGroups(m *message.DeleteGroups) *message.GroupsDeleted {
 		switch o := g.named[name]; {
 		case o == nil:
 			answer.Codes[i] = message.GroupIDNotFound
-		case len(o.members)+len(o.pending) > 0:
+		case o.populated():
 			answer.Codes[i] = message.NonEmptyGroup
 		default:
 			for _, topic := range o.topics() {
@@ -44,16 +47,29 @@ func (g *Groups) deleteGroups(m *message.DeleteGroups) *message.GroupsDeleted {
 	return answer
 }
 
-const classic = "classic"
+// Types of groups (KIP-848).
+const (
+	classic  = "classic"
+	consumed = "consumer"
+)
+
+// shown are a group's type, protocol type and state as clients see them.
+func (o *Group) shown() (kind, protocolType, state string) {
+	if o.consumers != nil {
+		return consumed, consumerProtocol, o.consumers.stateName()
+	}
+	return classic, o.protocolType, o.state.String()
+}
 
 // list is S68.
 func (g *Groups) list(m *message.ListGroups) *message.GroupsListed {
 	answer := &message.GroupsListed{}
 	for _, o := range g.sorted() {
-		if o.generation == 0 && o.vain() || !admits(m.States, o.state.String()) || !admits(m.Types, classic) {
+		kind, protocolType, state := o.shown()
+		if !o.written() && o.vain() || !admits(m.States, state) || !admits(m.Types, kind) {
 			continue
 		}
-		answer.Groups = append(answer.Groups, message.ListedGroup{Group: o.name, ProtocolType: o.protocolType, State: o.state.String(), Type: classic})
+		answer.Groups = append(answer.Groups, message.ListedGroup{Group: o.name, ProtocolType: protocolType, State: state, Type: kind})
 	}
 	return answer
 }
@@ -72,7 +88,7 @@ func (g *Groups) describe(m *message.DescribeGroups) *message.GroupsDescribed {
 
 func (g *Groups) describeOne(name string) message.DescribedGroup {
 	o := g.named[name]
-	if o == nil {
+	if o == nil || o.consumers != nil {
 		return message.DescribedGroup{Code: message.GroupIDNotFound, Group: name, State: "Dead"}
 	}
 	d := message.DescribedGroup{Group: name, State: o.state.String(), ProtocolType: o.protocolType}

@@ -7,11 +7,12 @@ import (
 
 // alarm looks at a group, or one of its members, at a time. It may come too early: what it looks at says when it is really due.
 type alarm struct {
-	at     time.Time
-	number uint64 // alarms of one time ring in the order in which they were set
-	group  *Group
-	member *member // nil: the group's rebalance
-	id     string  // an id that was given and has not come again; empty: none
+	at       time.Time
+	number   uint64 // alarms of one time ring in the order in which they were set
+	group    *Group
+	member   *member // nil: the group's rebalance
+	consumer *consumer
+	id       string // an id that was given and has not come again; empty: none
 }
 
 type timers struct {
@@ -77,6 +78,8 @@ func (g *Groups) ring(now time.Time, a alarm) {
 			delete(o.pending, a.id)
 			g.afterLoss(now, o)
 		}
+	case a.consumer != nil:
+		g.consumerDue(now, o, a.consumer)
 	case a.member == nil:
 		if !o.rebalance.due.IsZero() && !o.rebalance.due.After(now) {
 			g.rebalanceDue(now, o)

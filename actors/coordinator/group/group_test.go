@@ -312,7 +312,10 @@ func TestWhatIsTooMuchIsRefused(t *testing.T) {
 func TestMalformedRecordsAreNamed(t *testing.T) {
 	s := newScene(t)
 	for _, r := range []Record{{}, {Key: []byte{0}}, {Key: []byte{0, 99}}, {Key: []byte{0, 1, 0}}, {Key: groupKey("g"), Value: []byte{0, 3, 0}},
-		{Key: offsetRecord("g", "t", 0, nil).Key, Value: []byte{0, 3}}} {
+		{Key: offsetRecord("g", "t", 0, nil).Key, Value: []byte{0, 3}}, {Key: []byte{0, 3, 0}}, {Key: groupOnlyKey(describedKey, "g"), Value: version0},
+		{Key: append(groupOnlyKey(epochKey, "g"), 0), Value: version0}, {Key: groupOnlyKey(epochKey, "g"), Value: []byte{0, 1, 0, 0, 0, 7, 0}},
+		{Key: groupOnlyKey(epochKey, "g"), Value: []byte{0, 0, 0, 0, 0, 7, 1, 0, 2, 1, 2}}, {Key: groupOnlyKey(epochKey, "g"), Value: []byte{0, 0, 0, 0, 0, 7, 0, 0}},
+		{Key: memberKey(targetKey, "g", "m"), Value: []byte{0, 0, 0xff, 0xff, 0xff, 0x7f}}} {
 		if err := s.groups.Replay(s.now, r); err == nil {
 			t.Errorf("%v is believed", r)
 		}
@@ -325,8 +328,11 @@ func FuzzReplay(f *testing.F) {
 	is := offset{at: 1, metadata: "m"}
 	r := offsetRecord("g", "t", 1, &is)
 	f.Add(r.Key, r.Value)
+	for _, r := range kinds() {
+		f.Add(r.Key, r.Value)
+	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
-		g := New(bounds, func() message.TopicID { return message.TopicID{} })
+		g := New(bounds, shelf848{}, func() message.TopicID { return message.TopicID{} })
 		_ = g.Replay(time.Unix(0, 0), Record{key, value})
 		g.Loaded(time.Unix(0, 0))
 		g.Expire(time.Unix(1<<31, 0))

@@ -8,7 +8,10 @@
 //
 // State changes at once and answers leave when the records are committed; who could not write them throws the brain away and
 // replays the log. What is not in the log, sessions and a rebalance under way, is as after a restart: members come again.
-// Sentences are Kafka's (S53-S76 of its classic protocol, GroupMetadataManager and OffsetMetadataManager).
+// Groups by KIP-848 have members of their own kind (consumer.go, reconcile.go), which the coordinator assigns to (assign.go); a group is one
+// or the other, and may change (convert.go, upgrade.go).
+//
+// Sentences are Kafka's (S53-S84 of its protocols, GroupMetadataManager and OffsetMetadataManager).
 //
 // It refuses to know clients, disks and clocks.
 package group
@@ -49,21 +52,23 @@ type Settings struct {
 	RecordMax              int // bytes of what one question has written: a batch that the internal topic takes
 	Retention              time.Duration
 	RetentionCheck         time.Duration // how often it is looked for offsets that nobody needs any more
+	Consumer               ConsumerSettings
 }
 
 // Groups are the groups of one coordinator.
 type Groups struct {
-	settings Settings
-	draw     func() message.TopicID // a new random UUID
-	named    map[string]*Group
-	timers   timers
-	checked  time.Time // when retention was looked at
-	out      Out
+	settings  Settings
+	draw      func() message.TopicID // a new random UUID
+	catalogue Catalogue
+	named     map[string]*Group
+	timers    timers
+	checked   time.Time // when retention was looked at
+	out       Out
 }
 
-// New makes a coordinator's brain that knows no group. draw makes the random part of member ids.
-func New(s Settings, draw func() message.TopicID) *Groups {
-	return &Groups{settings: s, draw: draw, named: map[string]*Group{}}
+// New makes a coordinator's brain that knows no group, and decides on a catalogue. draw makes the random part of member ids.
+func New(s Settings, c Catalogue, draw func() message.TopicID) *Groups {
+	return &Groups{settings: s, catalogue: c, draw: draw, named: map[string]*Group{}}
 }
 
 // Configure puts other settings into effect.
@@ -83,6 +88,10 @@ func (g *Groups) Decide(now time.Time, from Caller, ask any) (out Out, ok bool) 
 		g.reply(from, &message.GroupBeat{Code: g.heartbeat(now, m)})
 	case *message.LeaveGroup:
 		g.reply(from, g.leave(now, m))
+	case *message.ConsumerHeartbeat:
+		g.reply(from, g.consumerHeartbeat(now, m))
+	case *message.DescribeConsumers:
+		g.reply(from, g.describeConsumers(m))
 	case *message.CommitOffsets:
 		g.reply(from, g.commit(now, m))
 	case *message.FetchOffsets:

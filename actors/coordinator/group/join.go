@@ -13,7 +13,13 @@ func (g *Groups) join(now time.Time, from Caller, m *message.JoinGroup) {
 		g.unjoined(from, m.Member, code)
 		return
 	}
-	o = g.found(now, m.Group)
+	if o = g.found(now, m.Group); o.consumers != nil && o.populated() {
+		g.joinConsumers(now, o, from, m)
+		return
+	}
+	if o.consumers != nil {
+		g.classicize(now, o)
+	}
 	if m.Member == "" {
 		g.joinNew(now, o, from, m)
 		return
@@ -32,6 +38,10 @@ func (g *Groups) joinable(o *Group, m *message.JoinGroup) message.Code {
 		return message.InconsistentGroupProtocol
 	case o == nil:
 		return message.OK
+	case o.consumers != nil && o.populated():
+		return g.joinableConsumers(o, m)
+	case o.consumers != nil && m.Member != "":
+		return message.UnknownMemberID
 	case !o.speaks(m.ProtocolType, m.Protocols) && o.static(m.Instance) == nil:
 		return message.InconsistentGroupProtocol
 	case o.member(m.Member) == nil && o.static(m.Instance) == nil && g.full(o, m.Member):

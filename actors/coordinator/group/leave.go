@@ -13,6 +13,9 @@ func (g *Groups) heartbeat(now time.Time, m *message.GroupHeartbeat) message.Cod
 	if o == nil {
 		return message.UnknownMemberID
 	}
+	if o.consumers != nil {
+		return g.beatConsumers(now, o, m)
+	}
 	is, code := o.known(m.Member, m.Instance)
 	switch {
 	case code != message.OK:
@@ -41,6 +44,9 @@ func (g *Groups) leave(now time.Time, m *message.LeaveGroup) *message.GroupLeft 
 func (g *Groups) leaver(now time.Time, o *Group, l message.Leaver) message.Code {
 	if o == nil {
 		return message.UnknownMemberID
+	}
+	if o.consumers != nil {
+		return g.leaveConsumers(now, o, l)
 	}
 	if _, expected := o.pending[l.Member]; expected && l.Instance == "" {
 		delete(o.pending, l.Member)
@@ -76,7 +82,7 @@ func (g *Groups) afterLoss(now time.Time, o *Group) {
 		g.prepare(now, o)
 	case o.state == preparing:
 		g.gathered(now, o)
-	case o.generation == 0 && o.vain(): // it was never written
+	case !o.written() && o.vain(): // it was never written
 		delete(g.named, o.name)
 	}
 }

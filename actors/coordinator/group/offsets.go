@@ -20,21 +20,42 @@ type offset struct {
 // commit is S70-S72.
 func (g *Groups) commit(now time.Time, m *message.CommitOffsets) *message.OffsetsCommitted {
 	o := g.named[m.Group]
+	if o != nil && o.consumers != nil {
+		return g.commitOf(now, o, m)
+	}
 	is, code := g.mayCommit(o, m)
 	if code != message.OK {
 		return &message.OffsetsCommitted{Code: code}
 	}
-	if size(m) > g.settings.RecordMax {
-		return &message.OffsetsCommitted{Code: message.InvalidCommitOffsetSize}
-	}
-	o = g.found(now, m.Group)
 	if is != nil {
 		g.refresh(now, o, is)
 	}
+	return g.keep(now, m, func(*message.CommittedOffset) bool { return false })
+}
+
+// commitOf is commit for a group by KIP-848.
+func (g *Groups) commitOf(now time.Time, o *Group, m *message.CommitOffsets) *message.OffsetsCommitted {
+	c, code := o.consumers.committer(now, m)
+	if code != message.OK {
+		return &message.OffsetsCommitted{Code: code}
+	}
+	return g.keep(now, m, func(at *message.CommittedOffset) bool { return c.stale(m, at) })
+}
+
+// keep keeps the offsets of who may commit, but for those that are stale.
+func (g *Groups) keep(now time.Time, m *message.CommitOffsets, stale func(*message.CommittedOffset) bool) *message.OffsetsCommitted {
+	if size(m) > g.settings.RecordMax {
+		return &message.OffsetsCommitted{Code: message.InvalidCommitOffsetSize}
+	}
+	o := g.found(now, m.Group)
 	answer := &message.OffsetsCommitted{Codes: make([]message.Code, len(m.Offsets))}
 	for i, c := range m.Offsets {
 		if len(c.Metadata) > g.settings.MetadataMax {
 			answer.Codes[i] = message.OffsetMetadataTooLarge
+			continue
+		}
+		if stale(&m.Offsets[i]) {
+			answer.Codes[i] = message.StaleMemberEpoch
 			continue
 		}
 		is := offset{at: c.Offset, epoch: c.LeaderEpoch, metadata: c.Metadata, topicID: c.TopicID, time: now.UnixMilli()}
@@ -120,6 +141,9 @@ func (g *Groups) fetch(m *message.FetchOffsets) *message.OffsetsFetched {
 	if o == nil {
 		o = &Group{}
 	}
+	if code := o.mayFetch(m); code != message.OK {
+		return &message.OffsetsFetched{Code: code}
+	}
 	if m.All {
 		for _, name := range o.topics() {
 			wanted = append(wanted, message.OffsetTopic{Topic: name, Partitions: o.partitions(name)})
@@ -137,6 +161,20 @@ func (g *Groups) fetch(m *message.FetchOffsets) *message.OffsetsFetched {
 		}
 	}
 	return answer
+}
+
+// mayFetch is S74: who says that it is a member has to be one, in its epoch.
+func (o *Group) mayFetch(m *message.FetchOffsets) message.Code {
+	if o.consumers == nil || m.Member == "" && m.Epoch < 0 {
+		return message.OK
+	}
+	switch c := o.consumers.member(m.Member); {
+	case c == nil:
+		return message.UnknownMemberID
+	case c.epoch != m.Epoch:
+		return message.StaleMemberEpoch
+	}
+	return message.OK
 }
 
 // deleteOffsets is S76.
@@ -190,7 +228,11 @@ func (g *Groups) retain(now time.Time) {
 func (g *Groups) expiry(o *Group, topic string, is offset) time.Time {
 	from := time.UnixMilli(is.time)
 	switch {
-	case o.protocolType == "":
+	case o.consumers != nil && o.subscribes(topic):
+		return from.Add(1 << 62)
+	case o.consumers != nil && o.since.After(from):
+		from = o.since
+	case o.consumers != nil, o.protocolType == "":
 	case o.state == empty && o.since.After(from):
 		from = o.since
 	case o.state == empty:
@@ -203,20 +245,9 @@ func (g *Groups) expiry(o *Group, topic string, is offset) time.Time {
 // bury forgets a group, in the log too.
 func (g *Groups) bury(o *Group) {
 	delete(g.named, o.name)
-	g.record(Record{Key: groupKey(o.name)})
-}
-
-// TopicsRemoved drops what was committed of topics that are gone.
-func (g *Groups) TopicsRemoved(gone func(topic string) bool) Out {
-	for _, o := range g.sorted() {
-		for _, topic := range o.topics() {
-			if !gone(topic) {
-				continue
-			}
-			for _, p := range o.partitions(topic) {
-				g.drop(o, topic, p)
-			}
-		}
+	if o.consumers != nil {
+		g.buryConsumers(o)
+		return
 	}
-	return g.take()
+	g.record(Record{Key: groupKey(o.name)})
 }

@@ -93,6 +93,10 @@ func (g *Groups) desert(now time.Time, o *Group) {
 // sync hands out assignments (S60). What a leader assigns is written before anybody hears of it.
 func (g *Groups) sync(now time.Time, from Caller, m *message.SyncGroup) {
 	o := g.named[m.Group]
+	if o != nil && o.consumers != nil {
+		g.reply(from, g.syncConsumers(now, o, m))
+		return
+	}
 	is, code := g.syncable(o, m)
 	if code != message.OK {
 		g.reply(from, &message.GroupSynced{Code: code})

@@ -64,6 +64,8 @@ func (g *Groups) Replay(now time.Time, r Record) error {
 		return g.replayOffset(now, r)
 	case groupKeyVersion:
 		return g.replayGroup(now, r)
+	case epochKey, topicsKey, describedKey, targetEpochKey, targetKey, progressKey, patternKey:
+		return g.replayConsumer(now, int16(version), r)
 	default:
 		return fmt.Errorf("nobody knows keys of version %d", version)
 	}
@@ -96,7 +98,7 @@ func (g *Groups) replayOffset(now time.Time, r Record) error {
 
 // unless forgets a group of which nothing is left while the log is replayed.
 func (g *Groups) unless(o *Group) {
-	if o.vain() && o.generation == 0 {
+	if o.vain() && !o.written() {
 		delete(g.named, o.name)
 	}
 }
@@ -108,7 +110,7 @@ func (g *Groups) replayGroup(now time.Time, r Record) error {
 	}
 	if r.Value == nil {
 		if o := g.named[key.Group]; o != nil {
-			*o = Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets}
+			*o = Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, consumers: o.consumers}
 			g.unless(o)
 		}
 		return nil
@@ -150,12 +152,16 @@ func text(s *string) string {
 
 func millis(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// Loaded says that the log was replayed: sessions begin.
-func (g *Groups) Loaded(now time.Time) {
+// Loaded says that the log was replayed: sessions begin, and what has happened meanwhile is looked after.
+func (g *Groups) Loaded(now time.Time) Out {
 	g.checked = now
 	for _, o := range g.sorted() {
 		for _, m := range o.members {
 			g.refresh(now, o, m)
 		}
+		if o.consumers != nil {
+			g.settle(now, o)
+		}
 	}
+	return g.take()
 }

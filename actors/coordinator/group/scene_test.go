@@ -17,14 +17,16 @@ type scene struct {
 	drawn   byte
 	log     []Record
 	answers map[Caller]any
+	topics  shelf848
 }
 
 var bounds = Settings{InitialDelay: 3 * time.Second, SessionMin: time.Second, SessionMax: 30 * time.Minute, SizeMax: 5, MetadataMax: 16, RecordMax: 4000,
-	Retention: time.Hour, RetentionCheck: time.Minute}
+	Retention: time.Hour, RetentionCheck: time.Minute,
+	Consumer: ConsumerSettings{SizeMax: 5, Assignors: Assignors()}}
 
 func newScene(t *testing.T) *scene {
-	s := &scene{t: t, now: time.Unix(1_700_000_000, 0), answers: map[Caller]any{}}
-	s.groups = New(bounds, s.draw)
+	s := &scene{t: t, now: time.Unix(1_700_000_000, 0), answers: map[Caller]any{}, topics: shelf848{}}
+	s.groups = New(bounds, s.topics, s.draw)
 	s.groups.Loaded(s.now)
 	return s
 }
@@ -90,13 +92,13 @@ func latest(a, b time.Time) time.Time {
 
 // again is the brain that the log makes.
 func (s *scene) again() {
-	s.groups = New(bounds, s.draw)
+	s.groups = New(bounds, s.topics, s.draw)
 	for i, r := range s.log {
 		if err := s.groups.Replay(s.now, r); err != nil {
 			s.t.Fatalf("record %d: %v", i, err)
 		}
 	}
-	s.groups.Loaded(s.now)
+	s.took(s.groups.Loaded(s.now))
 }
 
 func join(id string, protocols ...string) *message.JoinGroup {
@@ -154,6 +156,6 @@ func commit(id string, generation int32, at int64) *message.CommitOffsets {
 }
 
 func (s *scene) committed() int64 {
-	a := answer[*message.OffsetsFetched](s, &message.FetchOffsets{Group: "g", Topics: []message.OffsetTopic{{Topic: "t", Partitions: []int32{1}}}})
+	a := answer[*message.OffsetsFetched](s, &message.FetchOffsets{Group: "g", Epoch: -1, Topics: []message.OffsetTopic{{Topic: "t", Partitions: []int32{1}}}})
 	return a.Topics[0].Offsets[0].Offset
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-// Group is one classic group and its offsets. Without members and offsets it is nothing.
+// Group is one group and its offsets: a classic one, or one by KIP-848. Without members and offsets it is nothing.
 type Group struct {
 	name         string
 	state        state
@@ -20,6 +20,7 @@ type Group struct {
 	pending      map[string]time.Time // ids that were given to who has not come again yet, and until when (KIP-394)
 	rebalance    rebalance
 	offsets      map[string]map[int32]offset
+	consumers    *consumers // nil: it is a classic group; else it has no classic members
 }
 
 type state uint8
@@ -180,4 +181,12 @@ func (o *Group) choose() string {
 }
 
 // vain says that nothing is worth keeping of the group.
-func (o *Group) vain() bool { return len(o.members) == 0 && len(o.pending) == 0 && len(o.offsets) == 0 }
+func (o *Group) vain() bool { return !o.populated() && len(o.offsets) == 0 }
+
+// populated says that it has members, or expects some.
+func (o *Group) populated() bool {
+	return len(o.members)+len(o.pending) > 0 || o.consumers != nil && len(o.consumers.members) > 0
+}
+
+// written says that the log knows more of the group than offsets.
+func (o *Group) written() bool { return o.generation > 0 || o.consumers != nil }

@@ -77,6 +77,10 @@ const (
 	GroupTwice        // group: two members are assigned the same
 	GroupAnswersEarly // coordinator: answers leave before their records are committed
 	GroupReadShort    // coordinator: the last records of the log are not replayed
+	HandedEarly       // group: a member by KIP-848 is given what another has not given up yet
+	RevokedUntold     // group: what a member is to give up counts as given up before it has said so
+	ProgressUnwritten // group: what members by KIP-848 have is not written down
+	StaleCommits      // group: a commit in an older epoch is taken, whoever has the partition by now
 	end
 )
 

@@ -190,6 +190,11 @@ func (l Layers) Strings(name string) []string { return Elements(l.Text(name)) }
 // negative values stay negative.
 func (l Layers) Millis(name string) time.Duration { return Duration(l.Number(name)) }
 
+// GroupMillis is a group's setting in milliseconds; own are the group's overrides.
+func (l Layers) GroupMillis(name string, own map[string]string) time.Duration {
+	return Duration(number(l.value(OfGroup, name, own)))
+}
+
 // Duration makes milliseconds a duration, without overflow.
 func Duration(millis int64) time.Duration {
 	const longest = int64(1<<63-1) / int64(time.Millisecond)
