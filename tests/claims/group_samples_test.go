@@ -22,12 +22,31 @@ func (w *world) groupSamples() map[kmsg.Key]sample {
 		kmsg.SyncGroup:       {good: func(int16) kmsg.Request { return syncOf(w.joined()) }, bad: nameless(kmsg.NewPtrSyncGroupRequest())},
 		kmsg.DescribeGroups: {good: func(int16) kmsg.Request { return &kmsg.DescribeGroupsRequest{Groups: []string{w.committed()}} },
 			bad: nameless(&kmsg.DescribeGroupsRequest{Groups: []string{""}})},
+		kmsg.ConsumerGroupHeartbeat: {good: w.consumerBeatOf, bad: nameless(kmsg.NewPtrConsumerGroupHeartbeatRequest())},
+		kmsg.ConsumerGroupDescribe: {good: func(v int16) kmsg.Request { return &kmsg.ConsumerGroupDescribeRequest{Groups: []string{w.consumed(v)}} },
+			bad: func(int16) kmsg.Request { return &kmsg.ConsumerGroupDescribeRequest{Groups: []string{w.committed()}} }},
 		kmsg.ListGroups: {good: nameless(kmsg.NewPtrListGroupsRequest())},
 		kmsg.DeleteGroups: {good: func(int16) kmsg.Request { return &kmsg.DeleteGroupsRequest{Groups: []string{w.committed()}} },
 			bad: nameless(&kmsg.DeleteGroupsRequest{Groups: []string{"nowhere"}})},
 		kmsg.OffsetDelete: {good: func(int16) kmsg.Request { return offsetDeleteOf(w.committed(), w.topic) },
 			bad: func(int16) kmsg.Request { return offsetDeleteOf(w.committed(), "nowhere") }},
 	}
+}
+
+// consumerBeatOf joins a new group by KIP-848.
+func (w *world) consumerBeatOf(int16) kmsg.Request {
+	q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	q.Group, q.MemberID, q.RebalanceTimeoutMillis = w.name(), "member", 60_000
+	q.SubscribedTopicNames, q.Topics = []string{w.topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	return q
+}
+
+// consumed is a new group by KIP-848 with a member.
+func (w *world) consumed(v int16) string {
+	q := w.consumerBeatOf(v).(*kmsg.ConsumerGroupHeartbeatRequest)
+	r := ask[*kmsg.ConsumerGroupHeartbeatResponse](w.h, v, q)
+	w.h.is("a heartbeat", r.ErrorCode, 0)
+	return q.Group
 }
 
 // committed is a new group that has committed an offset and has no members.

@@ -66,6 +66,7 @@ type groupAPI struct {
 	ask      func(group string, version int16) kmsg.Request
 	answer   func() kmsg.Response
 	nameless bool         // a group may have no name
+	unnamed  message.Code // what a group without a name is told; OK: InvalidGroupID
 	late     message.Code // what it is told when the coordinator is late
 }
 
@@ -96,6 +97,12 @@ func groupAPIs() []groupAPI {
 		}},
 		{row: deleteGroupsAPI, late: message.CoordinatorNotAvailable, answer: func() kmsg.Response { return kmsg.NewPtrDeleteGroupsResponse() }, ask: func(g string, _ int16) kmsg.Request {
 			return &kmsg.DeleteGroupsRequest{Groups: []string{g}}
+		}},
+		{row: consumerGroupHeartbeatAPI, late: message.CoordinatorNotAvailable, unnamed: message.InvalidRequest, answer: func() kmsg.Response { return kmsg.NewPtrConsumerGroupHeartbeatResponse() }, ask: func(g string, _ int16) kmsg.Request {
+			return consumerRequest(g)
+		}},
+		{row: consumerGroupDescribeAPI, late: message.CoordinatorNotAvailable, answer: func() kmsg.Response { return kmsg.NewPtrConsumerGroupDescribeResponse() }, ask: func(g string, _ int16) kmsg.Request {
+			return &kmsg.ConsumerGroupDescribeRequest{Groups: []string{g}}
 		}},
 	}
 }
@@ -154,7 +161,7 @@ func TestGroupsThatAreNotHere(t *testing.T) {
 		h := newHouse(t, cluster(map[string]int{"t": 2}))
 		tells(t, name+" without the topic", call(h, a.ask("g", version), a.answer(), version), message.CoordinatorNotAvailable)
 		if !a.nameless {
-			tells(t, name+" without a name", call(coordinated(t, nobody), a.ask("", version), a.answer(), version), message.InvalidGroupID)
+			tells(t, name+" without a name", call(coordinated(t, nobody), a.ask("", version), a.answer(), version), either(a.unnamed, message.InvalidGroupID))
 		}
 		if version >= firstFlexible(a.row.key) {
 			long := string(make([]byte, textMax+1))
@@ -205,7 +212,7 @@ func TestCoordinatorsThatDoNotAnswer(t *testing.T) {
 // An answer of another length than the question is a coordinator's mistake, which must not become a panic or a wrong success.
 func TestAnswersOfAnotherLength(t *testing.T) {
 	short := map[int16]any{13: &message.GroupLeft{}, 8: &message.OffsetsCommitted{}, 9: &message.OffsetsFetched{}, 47: &message.OffsetsDeleted{},
-		15: &message.GroupsDescribed{}, 42: &message.GroupsDeleted{}}
+		15: &message.GroupsDescribed{}, 42: &message.GroupsDeleted{}, 69: &message.ConsumersDescribed{}}
 	eachGroupAPI(func(a groupAPI, version int16, name string) {
 		if answer := short[a.row.key]; answer != nil {
 			tells(t, name, call(coordinated(t, answering(answer)), a.ask(groupIn(here, 0), version), a.answer(), version), message.UnknownServerError)

@@ -129,6 +129,7 @@ func cluster(topics map[string]int, more ...message.MetadataRecord) *image.Image
 		&message.ClusterRecord{ID: "tqdkGlfpTdelqaeL-1Jqhw"},
 		&message.BrokerRecord{Node: me, Epoch: 1, Incarnation: message.TopicID{9}, Endpoints: []message.Endpoint{{Listener: "PLAINTEXT", Protocol: "PLAINTEXT"}}},
 		&message.FeatureRecord{Name: "metadata.version", Level: 30},
+		&message.FeatureRecord{Name: "group.version", Level: 1},
 	}
 	for _, name := range slices.Sorted(maps.Keys(topics)) {
 		records = append(records, &message.TopicRecord{Name: name, ID: idOf(name)})

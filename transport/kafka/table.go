@@ -63,6 +63,8 @@ func served() []api {
 		describeCluster,
 		describeProducers,
 		unregisterBroker,
+		consumerGroupHeartbeatAPI,
+		consumerGroupDescribeAPI,
 		listConfigResources,
 		describeTopicPartitions,
 	}
