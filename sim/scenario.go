@@ -56,6 +56,7 @@ type Net struct {
 func Draw(seed uint64) *Scenario {
 	s := draw(seed)
 	s.drawGroup(stream(seed, "group"))
+	s.drawModern(stream(seed, "modern"))
 	return s
 }
 
@@ -138,6 +139,27 @@ func (s *Scenario) drawGroup(r *rand.Rand) {
 	for i := range some(r, 1, 2, 3, 5) {
 		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group",
 			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000), Version: int16(some(r, 2, 4, 5, 9))})
+	}
+}
+
+// drawModern adds a group by KIP-848 now and then, some of whose members speak the classic protocol.
+func (s *Scenario) drawModern(r *rand.Rand) {
+	if r.IntN(4) > 0 || s.nodes() == 1 && s.damages() {
+		return
+	}
+	s.Broker["group.min.session.timeout.ms"] = "100"
+	s.Broker["group.initial.rebalance.delay.ms"] = pick(r, "0", "100", "500")
+	s.Broker["group.consumer.session.timeout.ms"] = "1500"
+	s.Broker["group.consumer.heartbeat.interval.ms"] = pick(r, "50", "200")
+	s.Broker["offsets.topic.num.partitions"] = "2"
+	mixed := r.IntN(3) == 0
+	for i := range some(r, 1, 2, 3, 5) {
+		one := workload.Spec{Name: fmt.Sprintf("subscriber-%d", i), Kind: workload.Sharing, Group: "modern", Modern: true, Static: r.IntN(3) == 0,
+			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000)}
+		if mixed && r.IntN(2) == 0 {
+			one.Name, one.Modern, one.Static, one.Version = fmt.Sprintf("veteran-%d", i), false, false, int16(some(r, 2, 4, 5, 9))
+		}
+		s.Clients = append(s.Clients, one)
 	}
 }
 

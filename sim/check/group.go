@@ -1,6 +1,10 @@
 package check
 
-import "github.com/troupe-broker/troupe/actors/message"
+import (
+	"time"
+
+	"github.com/troupe-broker/troupe/actors/message"
+)
 
 // Group is what its members know of a consumer group, all together.
 type Group struct {
@@ -9,6 +13,14 @@ type Group struct {
 	generation int32 // the largest in which somebody was told its assignment
 	owners     map[owned]string
 	floors     map[*Partition]int64 // the largest offset whose commit was acknowledged
+	claims     map[*Partition]claim
+	epochs     map[string]int32 // of members by KIP-848, by their ids
+}
+
+// claim is what a member by KIP-848 has, and until when nobody may take it away from it unless it is told.
+type claim struct {
+	member string
+	until  time.Duration
 }
 
 // owned is a partition in one generation.
@@ -24,7 +36,7 @@ func (h *History) Group(name string) *Group {
 			return g
 		}
 	}
-	g := &Group{Name: name, history: h, owners: map[owned]string{}, floors: map[*Partition]int64{}}
+	g := &Group{Name: name, history: h, owners: map[owned]string{}, floors: map[*Partition]int64{}, claims: map[*Partition]claim{}, epochs: map[string]int32{}}
 	h.groups = append(h.groups, g)
 	return g
 }
@@ -49,6 +61,54 @@ func (g *Group) Assigned(member string, generation int32, partitions []*Partitio
 		}
 		g.owners[at] = member
 	}
+}
+
+// Keeps checks that a member which was told at a time that it has partitions, and has them until another at least, is the only one.
+func (g *Group) Keeps(member string, partitions []*Partition, now, until time.Duration) {
+	for _, p := range partitions {
+		if c, has := g.claims[p]; has && c.member != member && c.until > now && until > now {
+			g.history.Fail(OneHolder, "Group %s: %s is told that it has %s, and %s has it until %v at least.", g.Name, member, p, c.member, c.until)
+		}
+		if until > now {
+			g.claims[p] = claim{member, until}
+		}
+	}
+}
+
+// GivesUp notes that a member has told that it has partitions no more.
+func (g *Group) GivesUp(member string, partitions []*Partition) {
+	for _, p := range partitions {
+		if g.claims[p].member == member {
+			delete(g.claims, p)
+		}
+	}
+}
+
+// Taken says that somebody has each of the partitions. Of classic members nobody can tell when they have them no more: where there are some
+// it is believed.
+func (g *Group) Taken(partitions []*Partition, now time.Duration) bool {
+	if len(g.owners) > 0 {
+		return true
+	}
+	for _, p := range partitions {
+		if c, has := g.claims[p]; !has || c.until <= now {
+			return false
+		}
+	}
+	return true
+}
+
+// InEpoch checks the epoch that a member by KIP-848 is told, which asked when the floor was that; it joins, or was in one before.
+func (g *Group) InEpoch(id string, floor, epoch int32, joins bool) {
+	was := g.epochs[id]
+	if joins {
+		was = floor
+	}
+	if epoch < was {
+		g.history.Fail(GenerationsRise, "Group %s: member %s is told of epoch %d after %d.", g.Name, id, epoch, was)
+	}
+	g.epochs[id] = epoch
+	g.generation = max(g.generation, epoch)
 }
 
 // Floor is what a fetch of the group's offset, which begins now, must not fall below; -1 if nothing was committed.

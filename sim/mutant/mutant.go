@@ -105,6 +105,10 @@ var All = []Mutant{
 	{planted.GroupTwice, "group-twice", 1, "Two members are assigned the same."},
 	{planted.GroupAnswersEarly, "group-answers-early", 1, "A coordinator's answers leave before their records are committed."},
 	{planted.GroupReadShort, "group-read-short", 1, "A coordinator does not replay the last records of its log."},
+	{planted.HandedEarly, "handed-early", 1, "A member by KIP-848 is given what another has not given up yet."},
+	{planted.RevokedUntold, "revoked-untold", 1, "What a member by KIP-848 is to give up counts as given up before it has said so."},
+	{planted.ProgressUnwritten, "progress-unwritten", 1, "What members by KIP-848 have is not written down."},
+	{planted.StaleCommits, "stale-commits", 1, "A commit in an older epoch is taken, whoever has the partition by now."},
 }
 
 // Exists says that there is a mutant of that name.

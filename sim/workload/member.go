@@ -13,12 +13,9 @@ import (
 // member is one member of a consumer group by the classic protocol: it joins, assigns if it leads, commits more and more for what it
 // is assigned, and now and then falls silent, leaves, or commits in the name of a generation that is over.
 type member struct {
-	link
-	spec  Spec
+	guided
 	topic *check.Topic
-	group *check.Group
 
-	node       message.NodeID // who coordinates; 0: not known
 	id         string
 	generation int32
 	mine       []*check.Partition
@@ -30,7 +27,7 @@ type member struct {
 }
 
 func newMember(w World, h *check.History, s Spec, t *check.Topic) *member {
-	return &member{link: newLink(w, h, s.Name), spec: s, topic: t, group: h.Group(s.Group)}
+	return &member{guided: newGuided(w, h, s), topic: t}
 }
 
 // Start is part of Client.
@@ -40,10 +37,6 @@ const (
 	memberSession   = 1500
 	memberRebalance = 2000
 )
-
-func (m *member) patience() time.Duration {
-	return time.Duration(m.spec.PatienceMillis) * time.Millisecond
-}
 
 // joining is how long an answer may take that waits for others.
 func (m *member) joining() time.Duration { return 3 * memberRebalance * time.Millisecond }
@@ -61,31 +54,13 @@ func (m *member) lost() {
 	m.again()
 }
 
-func (m *member) coordinator() *link {
-	if m.alone() {
-		return &m.link
-	}
-	return m.via(m.node)
-}
-
 func (m *member) find() {
-	if m.node != 0 {
-		m.join()
-		return
-	}
-	req := kmsg.NewPtrFindCoordinatorRequest()
-	req.Version, req.CoordinatorKey = 3, m.group.Name
-	m.any().call(req, m.patience(), func(r kmsg.Response, err error) {
-		if err == nil {
-			if a := r.(*kmsg.FindCoordinatorResponse); a.ErrorCode == 0 {
-				m.node = message.NodeID(a.NodeID)
-			}
-		}
-		if m.node == 0 {
+	m.seek(func(found bool) {
+		if found {
+			m.join()
+		} else {
 			m.again()
-			return
 		}
-		m.join()
 	})
 }
 

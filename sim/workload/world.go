@@ -69,6 +69,9 @@ type Spec struct {
 	Lanes []int  `json:",omitempty"` // the partitions that it uses
 	Group string `json:",omitempty"` // whose member it is
 
+	Modern bool `json:",omitempty"` // a member by KIP-848
+	Static bool `json:",omitempty"` // with an instance of its own
+
 	Acks       int16 `json:",omitempty"`
 	Idempotent bool  `json:",omitempty"`
 	InFlight   int   `json:",omitempty"` // batches of a partition
@@ -110,6 +113,9 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 	case Governing:
 		return newAdmin(w, h, s, topics)
 	case Sharing:
+		if s.Modern {
+			return newSubscriber(w, h, s, topics[s.Topic])
+		}
 		return newMember(w, h, s, topics[s.Topic])
 	case Operating:
 		return newOperator(w, h, s, topics)
