@@ -78,7 +78,7 @@ func (k *Coordinator) append(c stage.Context, p *page) {
 	if err != nil {
 		c.Fail(err)
 	}
-	k.pen.asked = c.Ask(message.PartitionAt(c.Self().Node, k.opts.ID), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
+	k.pen.asked = c.Ask(k.partition(c), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
 }
 
 // finish answers the first page.

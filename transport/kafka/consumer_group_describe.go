@@ -14,27 +14,19 @@ var consumerGroupDescribeAPI = api{key: 69, min: 0, max: 1, start: decoded(onCon
 func onConsumerGroupDescribe(c stage.Context, r *Request, q *kmsg.ConsumerGroupDescribeRequest) {
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
 	resp.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, len(q.Groups))
-	g := gathering(func(c stage.Context) { r.Answer(c, resp) })
-	refuse := func(place int, code message.Code) {
-		resp.Groups[place] = undescribedConsumers(q.Groups[place], code, "")
-	}
-	for _, s := range r.shares(q.Groups, refuse) {
-		g.left++
-		askCoordinator(c, r, s.at, &message.DescribeConsumers{Groups: s.groups}, coordinatorPatience, message.CoordinatorNotAvailable, func(c stage.Context, d *message.ConsumersDescribed, code message.Code) {
-			if code == message.OK && len(d.Groups) != len(s.places) {
-				code = message.UnknownServerError
-			}
-			for i, place := range s.places {
-				if code != message.OK {
-					refuse(place, code)
-				} else {
-					resp.Groups[place] = describedConsumers(r, q, &d.Groups[i])
-				}
-			}
-			g.arrived(c)
-		})
-	}
-	g.begin(c)
+	split[message.ConsumersDescribed]{
+		groups:   q.Groups,
+		ask:      func(groups []string) any { return &message.DescribeConsumers{Groups: groups} },
+		patience: coordinatorPatience,
+		count:    func(d *message.ConsumersDescribed) int { return len(d.Groups) },
+		tell: func(place int, d *message.ConsumersDescribed, i int) {
+			resp.Groups[place] = describedConsumers(r, q, &d.Groups[i])
+		},
+		refuse: func(place int, code message.Code) {
+			resp.Groups[place] = undescribedConsumers(q.Groups[place], code, "")
+		},
+		done: func(c stage.Context) { r.Answer(c, resp) },
+	}.begin(c, r)
 }
 
 func undescribedConsumers(group string, code message.Code, text string) kmsg.ConsumerGroupDescribeResponseGroup {

@@ -122,6 +122,38 @@ func (r *Request) shares(groups []string, refuse func(place int, code message.Co
 	return all
 }
 
+// split is a question about several groups, each of whose coordinators is asked about its share.
+type split[A any] struct {
+	groups   []string
+	ask      func(groups []string) any
+	patience time.Duration
+	count    func(answer *A) int                // of how many groups an answer tells
+	tell     func(place int, answer *A, i int)  // takes what an answer tells of its i-th group, which is at that place of the request
+	refuse   func(place int, code message.Code) // takes why nothing is told of one
+	done     func(c stage.Context)              // follows the last answer
+}
+
+func (q split[A]) begin(c stage.Context, r *Request) {
+	g := gathering(q.done)
+	for _, s := range r.shares(q.groups, q.refuse) {
+		g.left++
+		askCoordinator(c, r, s.at, q.ask(s.groups), q.patience, message.CoordinatorNotAvailable, func(c stage.Context, answer *A, code message.Code) {
+			if code == message.OK && q.count(answer) != len(s.places) {
+				code = message.UnknownServerError
+			}
+			for i, place := range s.places {
+				if code == message.OK {
+					q.tell(place, answer, i)
+				} else {
+					q.refuse(place, code)
+				}
+			}
+			g.arrived(c)
+		})
+	}
+	g.begin(c)
+}
+
 // clientHost is the client's address as Kafka shows it in groups.
 func (r *Request) clientHost() string {
 	remote := r.conn.wire.Remote()

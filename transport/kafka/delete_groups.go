@@ -16,23 +16,13 @@ func onDeleteGroups(c stage.Context, r *Request, q *kmsg.DeleteGroupsRequest) {
 	for i, group := range q.Groups {
 		resp.Groups[i].Group = group
 	}
-	g := gathering(func(c stage.Context) { r.Answer(c, resp) })
-	tell := func(place int, code message.Code) { resp.Groups[place].ErrorCode = int16(code) }
-	for _, s := range r.shares(q.Groups, tell) {
-		g.left++
-		askCoordinator(c, r, s.at, &message.DeleteGroups{Groups: s.groups}, commitPatience(r), message.CoordinatorNotAvailable, func(c stage.Context, d *message.GroupsDeleted, code message.Code) {
-			if code == message.OK && len(d.Codes) != len(s.places) {
-				code = message.UnknownServerError
-			}
-			for i, place := range s.places {
-				if code == message.OK {
-					tell(place, d.Codes[i])
-				} else {
-					tell(place, code)
-				}
-			}
-			g.arrived(c)
-		})
-	}
-	g.begin(c)
+	split[message.GroupsDeleted]{
+		groups:   q.Groups,
+		ask:      func(groups []string) any { return &message.DeleteGroups{Groups: groups} },
+		patience: commitPatience(r),
+		count:    func(d *message.GroupsDeleted) int { return len(d.Codes) },
+		tell:     func(place int, d *message.GroupsDeleted, i int) { resp.Groups[place].ErrorCode = int16(d.Codes[i]) },
+		refuse:   func(place int, code message.Code) { resp.Groups[place].ErrorCode = int16(code) },
+		done:     func(c stage.Context) { r.Answer(c, resp) },
+	}.begin(c, r)
 }

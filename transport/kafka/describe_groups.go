@@ -14,25 +14,17 @@ var describeGroupsAPI = api{key: 15, min: 0, max: 6, start: decoded(onDescribeGr
 func onDescribeGroups(c stage.Context, r *Request, q *kmsg.DescribeGroupsRequest) {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, len(q.Groups))
-	g := gathering(func(c stage.Context) { r.Answer(c, resp) })
-	refuse := func(place int, code message.Code) { resp.Groups[place] = undescribed(q.Groups[place], code) }
-	for _, s := range r.shares(q.Groups, refuse) {
-		g.left++
-		askCoordinator(c, r, s.at, &message.DescribeGroups{Groups: s.groups}, coordinatorPatience, message.CoordinatorNotAvailable, func(c stage.Context, d *message.GroupsDescribed, code message.Code) {
-			if code == message.OK && len(d.Groups) != len(s.places) {
-				code = message.UnknownServerError
-			}
-			for i, place := range s.places {
-				if code != message.OK {
-					refuse(place, code)
-				} else {
-					resp.Groups[place] = describedGroup(r, q, &d.Groups[i])
-				}
-			}
-			g.arrived(c)
-		})
-	}
-	g.begin(c)
+	split[message.GroupsDescribed]{
+		groups:   q.Groups,
+		ask:      func(groups []string) any { return &message.DescribeGroups{Groups: groups} },
+		patience: coordinatorPatience,
+		count:    func(d *message.GroupsDescribed) int { return len(d.Groups) },
+		tell: func(place int, d *message.GroupsDescribed, i int) {
+			resp.Groups[place] = describedGroup(r, q, &d.Groups[i])
+		},
+		refuse: func(place int, code message.Code) { resp.Groups[place] = undescribed(q.Groups[place], code) },
+		done:   func(c stage.Context) { r.Answer(c, resp) },
+	}.begin(c, r)
 }
 
 func undescribed(group string, code message.Code) kmsg.DescribeGroupsResponseGroup {

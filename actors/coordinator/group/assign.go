@@ -2,6 +2,7 @@ package group
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -36,5 +37,5 @@ func Assignors() []string { return []string{"uniform", "range"} }
 
 // sortShelves puts topics into the order of their names.
 func (p *plan) sortShelves() {
-	slices.SortFunc(p.shelves, func(a, b shelf) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(p.shelves, func(a, b shelf) int { return strings.Compare(a.Name, b.Name) })
 }

@@ -18,6 +18,7 @@ package group
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -70,9 +71,6 @@ type Groups struct {
 func New(s Settings, c Catalogue, draw func() message.TopicID) *Groups {
 	return &Groups{settings: s, catalogue: c, draw: draw, named: map[string]*Group{}}
 }
-
-// Configure puts other settings into effect.
-func (g *Groups) Configure(s Settings) { g.settings = s }
 
 // Count is how many groups there are.
 func (g *Groups) Count() int { return len(g.named) }
@@ -140,16 +138,6 @@ func (g *Groups) sorted() []*Group {
 	for _, one := range g.named {
 		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b *Group) int { return compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *Group) int { return strings.Compare(a.name, b.name) })
 	return all
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

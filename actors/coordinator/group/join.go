@@ -167,10 +167,6 @@ func (g *Groups) replace(now time.Time, o *Group, old *member, id string, from C
 	g.reply(from, answer)
 }
 
-func metadataOf(protocols []message.GroupProtocol, name string) []byte {
-	return (&member{protocols: protocols}).metadata(name)
-}
-
 // joinedAs is what a member is told of the generation; who leads is told of the others.
 func (o *Group) joinedAs(m *member, leads bool) *message.GroupJoined {
 	a := &message.GroupJoined{Generation: o.generation, ProtocolType: o.protocolType, Protocol: o.protocol, Leader: o.leader, Member: m.id}

@@ -140,8 +140,10 @@ func (m *member) knows(name string) bool {
 }
 
 // metadata is what a member has said with a protocol.
-func (m *member) metadata(name string) []byte {
-	for _, p := range m.protocols {
+func (m *member) metadata(name string) []byte { return metadataOf(m.protocols, name) }
+
+func metadataOf(protocols []message.GroupProtocol, name string) []byte {
+	for _, p := range protocols {
 		if p.Name == name {
 			return p.Metadata
 		}
