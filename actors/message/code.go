@@ -54,6 +54,14 @@ const (
 	DuplicateSequenceNumber      Code = 46
 	InvalidProducerEpoch         Code = 47
 	InvalidTxnState              Code = 48
+	InvalidProducerIDMapping     Code = 49
+	InvalidTransactionTimeout    Code = 50
+	ConcurrentTransactions       Code = 51
+	TransactionCoordinatorFenced Code = 52
+	OperationNotAttempted        Code = 55
+	ProducerFenced               Code = 90
+	TransactionalIDNotFound      Code = 105
+	TransactionAbortable         Code = 120
 	KafkaStorageError            Code = 56
 	FencedLeaderEpoch            Code = 74
 	UnknownLeaderEpoch           Code = 75

@@ -6,7 +6,7 @@ import (
 )
 
 // The words between doors and the coordinators of groups. A coordinator lives where its partition of __consumer_offsets is led, so that none
-// of them crosses to another node: clients find it by FindCoordinator. Every ask may also be answered by *Uncoordinated.
+// of them crosses to another node but Uncoordinated: clients find it by FindCoordinator. Every ask may also be answered by *Uncoordinated.
 
 // GroupsTopic is the internal topic in which groups are kept.
 const GroupsTopic = "__consumer_offsets"

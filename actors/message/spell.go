@@ -197,6 +197,36 @@ func (m *UnregisterBroker) spell(s *scribe) { number(s, &m.Node) }
 
 func (m *Results) spell(s *scribe) { list(s, &m.Problems, spellProblem) }
 
+func (m *Mark) spell(s *scribe) {
+	number(s, &m.Producer)
+	number(s, &m.Epoch)
+	number(s, &m.CoordinatorEpoch)
+	s.bool(&m.Commit)
+	number(s, &m.Version)
+}
+
+func (m *Marked) spell(s *scribe) {
+	number(s, &m.Code)
+	s.text(&m.Message)
+	number(s, &m.Offset)
+}
+
+func (m *Enlist) spell(s *scribe) {
+	s.text(&m.TransactionalID)
+	number(s, &m.Producer)
+	number(s, &m.Epoch)
+	list(s, &m.Partitions, spellNamed)
+	s.bool(&m.VerifyOnly)
+}
+
+func (m *Enlisted) spell(s *scribe) {
+	number(s, &m.Code)
+	s.text(&m.Message)
+	list(s, &m.Codes, number)
+}
+
+func (m *Uncoordinated) spell(s *scribe) { number(s, &m.Code) }
+
 func spellProblem(s *scribe, p *Problem) {
 	number(s, &p.Code)
 	s.text(&p.Message)

@@ -55,6 +55,11 @@ const (
 	wordMended
 	wordCramped
 	wordNotLeading
+	wordMark
+	wordMarked
+	wordEnlist
+	wordEnlisted
+	wordUncoordinated
 )
 
 func (*Raft) word() tag                { return wordRaft }
@@ -86,6 +91,11 @@ func (*Mend) word() tag                { return wordMend }
 func (*Mended) word() tag              { return wordMended }
 func (*Cramped) word() tag             { return wordCramped }
 func (*NotLeading) word() tag          { return wordNotLeading }
+func (*Mark) word() tag                { return wordMark }
+func (*Marked) word() tag              { return wordMarked }
+func (*Enlist) word() tag              { return wordEnlist }
+func (*Enlisted) word() tag            { return wordEnlisted }
+func (*Uncoordinated) word() tag       { return wordUncoordinated }
 
 // Lane is the way that a word takes to another node, so that big ones do not hold up those that keep the cluster alive.
 type Lane uint8
@@ -150,6 +160,11 @@ var words = [...]func() Word{
 	wordMended:              func() Word { return new(Mended) },
 	wordCramped:             func() Word { return new(Cramped) },
 	wordNotLeading:          func() Word { return new(NotLeading) },
+	wordMark:                func() Word { return new(Mark) },
+	wordMarked:              func() Word { return new(Marked) },
+	wordEnlist:              func() Word { return new(Enlist) },
+	wordEnlisted:            func() Word { return new(Enlisted) },
+	wordUncoordinated:       func() Word { return new(Uncoordinated) },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

@@ -15,7 +15,7 @@ import (
 // Topics in which coordinators keep their state. Who leads a partition of one coordinates what belongs there.
 const (
 	groupTopic = message.GroupsTopic
-	txnTopic   = "__transaction_state"
+	txnTopic   = message.TransactionsTopic
 )
 
 // textMax is how long an id may be: the answers of old versions have room for no more, and another client may ask for them.

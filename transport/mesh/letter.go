@@ -12,7 +12,7 @@ import (
 // A letter's bytes:
 //
 //	kind (1), request (8), from, to, word (message.AppendWord; absent where the kind has none)
-//	address = node (4), kind (1), number (8) | of a partition: topic (16), index (4)
+//	address = node (4), kind (1), number (8) | of a partition and its coordinator: topic (16), index (4)
 
 var errLetter = errors.New("it is no letter")
 
@@ -35,7 +35,7 @@ func newLetter(l *stage.Letter) ([]byte, error) {
 func appendAddress(b []byte, a message.Address) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(a.Node))
 	b = append(b, byte(a.Kind))
-	if a.Kind == message.KindPartition {
+	if ofPartition(a.Kind) {
 		b = append(b, a.Partition.Topic[:]...)
 		return binary.BigEndian.AppendUint32(b, uint32(a.Partition.Index))
 	}
@@ -74,7 +74,7 @@ func readAddress(b []byte) (a message.Address, rest []byte, ok bool) {
 		return a, nil, false
 	}
 	a.Node, a.Kind = message.NodeID(binary.BigEndian.Uint32(b)), message.Kind(b[4])
-	if b = b[5:]; a.Kind != message.KindPartition {
+	if b = b[5:]; !ofPartition(a.Kind) {
 		a.Number = binary.BigEndian.Uint64(b)
 		return a, b[8:], true
 	}
@@ -83,4 +83,9 @@ func readAddress(b []byte) (a message.Address, rest []byte, ok bool) {
 	}
 	a.Partition.Index = int32(binary.BigEndian.Uint32(b[copy(a.Partition.Topic[:], b):]))
 	return a, b[20:], true
+}
+
+// ofPartition says that an address of this kind names a partition.
+func ofPartition(k message.Kind) bool {
+	return k == message.KindPartition || k == message.KindCoordinator
 }

@@ -57,6 +57,7 @@ func TestLettersComeBackAsTheyWere(t *testing.T) {
 	at := message.PartitionAt(3, message.PartitionID{Topic: message.TopicID{9}, Index: 4})
 	for _, l := range []stage.Letter{
 		{From: at, To: message.ConnectionAt(1, 1<<40), Kind: stage.LetterWord, Request: 1 << 60, Word: &message.Pull{End: 5}},
+		{From: message.CoordinatorAt(1, at.Partition), To: message.CoordinatorAt(3, at.Partition), Kind: stage.LetterWord, Request: 1, Word: &message.Mark{Producer: 8}},
 		{From: message.BrokerAt(1), To: at, Kind: stage.LetterAnswer, Word: &message.Pulled{Batches: []byte{1, 2}}},
 		{From: at, To: at, Kind: stage.LetterDown, Request: 6},
 		{From: at, To: at, Kind: stage.LetterWatch}, {From: at, To: at, Kind: stage.LetterGone},
