@@ -23,13 +23,8 @@ type real struct {
 func newReal(t *testing.T) ways {
 	w := &real{t: t, ears: [3]*ear{nil, {}, {}}}
 	for n := 1; n <= 2; n++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.listen[n] = l.Addr().String()
-		l.Close()
-		w.relays[n] = newRelay(t, w.listen[n])
+		w.listen[n] = "127.0.0.1:0"
+		w.relays[n] = newRelay(t)
 	}
 	w.open(1)
 	w.open(2)
@@ -57,7 +52,8 @@ func (w *real) open(n message.NodeID) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.meshes[n] = m
+	w.meshes[n], w.listen[n] = m, m.Addr()
+	w.relays[n].lead(m.Addr())
 }
 
 func (w *real) send(on message.Lane, number int64, bytes int) {
@@ -116,22 +112,22 @@ const (
 // relay passes connections on to an address, and can stop doing so without a word.
 type relay struct {
 	door net.Listener
-	to   string
 	done sync.WaitGroup
 
 	mu    sync.Mutex
+	to    string // empty: nobody listens there yet
 	move  *sync.Cond
 	open  [2]bool
 	conns map[net.Conn]bool
 	ended bool
 }
 
-func newRelay(t *testing.T, to string) *relay {
+func newRelay(t *testing.T) *relay {
 	door, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{door: door, to: to, open: [2]bool{true, true}, conns: map[net.Conn]bool{}}
+	r := &relay{door: door, open: [2]bool{true, true}, conns: map[net.Conn]bool{}}
 	r.move = sync.NewCond(&r.mu)
 	r.done.Go(r.serve)
 	return r
@@ -139,13 +135,27 @@ func newRelay(t *testing.T, to string) *relay {
 
 func (r *relay) address() string { return r.door.Addr().String() }
 
+// lead says where connections are passed on to.
+func (r *relay) lead(to string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to = to
+}
+
+func (r *relay) upstream() (net.Conn, error) {
+	r.mu.Lock()
+	to := r.to
+	r.mu.Unlock()
+	return net.Dial("tcp", to)
+}
+
 func (r *relay) serve() {
 	for {
 		client, err := r.door.Accept()
 		if err != nil {
 			return
 		}
-		upstream, err := net.Dial("tcp", r.to)
+		upstream, err := r.upstream()
 		if err != nil {
 			client.Close()
 			continue

@@ -72,6 +72,23 @@ func (e *ear) count(prefix string) (n int) {
 	return n
 }
 
+// letters is how many came.
+func (e *ear) letters() int { return len(e.all()) - e.count("down") }
+
+// forget drops all letters but so many of the first.
+func (e *ear) forget(behind int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	letters := 0
+	e.events = slices.DeleteFunc(e.events, func(event string) bool {
+		if event == "down" {
+			return false
+		}
+		letters++
+		return letters > behind
+	})
+}
+
 // letterOf is a letter of a lane.
 func letterOf(on message.Lane, number int64, bytes int) stage.Letter {
 	id := message.PartitionID{Topic: message.TopicID{1}}
