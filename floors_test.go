@@ -34,7 +34,7 @@ var floors = []floor{
 	{name: "means", packages: []string{"persistence/*", "actors/stage"},
 		ours: []string{"persistence/.*", "actors/message", "actors/message/.*", "actors/stage"}},
 	{name: "brains", packages: []string{"actors/*/*", "transport/*/*"},
-		ours:  []string{"persistence/record", "actors/message", "actors/message/.*", "actors/broker/image", "actors/controller/placement"},
+		ours:  []string{"persistence/record", "actors/message", "actors/message/.*", "actors/broker/image", "actors/controller/placement", "actors/coordinator/brain"},
 		never: append(blind, "sync", "sync/atomic"), actor: true},
 	{name: "actors", packages: []string{"actors/*"},
 		ours:  []string{"persistence/.*", "actors/message", "actors/message/.*", "actors/stage", "own brains", "actors/broker/image"},

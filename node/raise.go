@@ -6,6 +6,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker"
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/coordinator"
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/coordinator/group"
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
@@ -63,7 +64,8 @@ func Raise(s stage.Stage, p Parts) {
 				if topic != message.GroupsTopic {
 					return nil
 				}
-				return coordinator.New(coordinator.Options{ID: id, Groups: groups, Static: p.Config.Values, AppendPatience: l.Millis("offsets.commit.timeout.ms")})
+				return coordinator.New(coordinator.Options{ID: id, Static: p.Config.Values, RecordMax: groups.RecordMax, AppendPatience: l.Millis("offsets.commit.timeout.ms"),
+					New: func(at brain.Place) brain.Brain { return group.New(groups, nil, at) }})
 			},
 		})
 	})

@@ -3,30 +3,30 @@ package coordinator
 import (
 	"slices"
 
-	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
 // callers are who waits for an answer, by the numbers that the brain knows them by.
 type callers struct {
-	waiting map[group.Caller]stage.Caller
-	last    group.Caller
+	waiting map[brain.Caller]stage.Caller
+	last    brain.Caller
 }
 
-func (w *callers) add(who stage.Caller) group.Caller {
+func (w *callers) add(who stage.Caller) brain.Caller {
 	if who.IsZero() {
 		return 0
 	}
 	if w.waiting == nil {
-		w.waiting = map[group.Caller]stage.Caller{}
+		w.waiting = map[brain.Caller]stage.Caller{}
 	}
 	w.last++
 	w.waiting[w.last] = who
 	return w.last
 }
 
-func (w *callers) take(n group.Caller) stage.Caller {
+func (w *callers) take(n brain.Caller) stage.Caller {
 	who := w.waiting[n]
 	delete(w.waiting, n)
 	return who
@@ -34,7 +34,7 @@ func (w *callers) take(n group.Caller) stage.Caller {
 
 // dismiss tells everybody, in the order in which they came, that nobody will answer.
 func (w *callers) dismiss(c stage.Context, code message.Code) {
-	all := make([]group.Caller, 0, len(w.waiting))
+	all := make([]brain.Caller, 0, len(w.waiting))
 	for n := range w.waiting {
 		all = append(all, n)
 	}

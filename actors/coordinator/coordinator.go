@@ -1,7 +1,7 @@
 // Package coordinator is the actor that keeps shared state over the log: one beside each replica of an internal topic's partition, at
 // work where that replica leads.
 //
-// What it is asked its brain decides (group/). Records that follow are appended to the partition, several questions' at a time while the
+// What it is asked its brain decides (brain/ says what one is; group/, txn/). Records that follow are appended to the partition, several questions' at a time while the
 // batch before is being replicated, and answers leave when everything that was decided before them is committed: nobody reads what a
 // crash could take back. Where the log cannot be written the brain is thrown away and made again by replaying the log.
 //
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
-	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -20,10 +20,12 @@ import (
 
 // Options say which coordinator an actor is.
 type Options struct {
-	ID     message.PartitionID // of the internal topic
-	Groups group.Settings
-	Static setting.Values // what the node was started with: groups' own settings rest on it
-	// AppendPatience is how long a commit may take: offsets.commit.timeout.ms; zero: 5 s.
+	ID     message.PartitionID              // of the internal topic
+	New    func(at brain.Place) brain.Brain // makes who decides, for each term anew
+	Static setting.Values                   // what the node was started with: dynamic settings rest on it
+	// RecordMax is how many bytes go into a batch at most, where one question has not more written.
+	RecordMax int
+	// AppendPatience is how long a commit may take; zero: 5 s.
 	AppendPatience time.Duration
 }
 
@@ -36,8 +38,9 @@ type Coordinator struct {
 	phase phase
 
 	load    load
-	groups  *group.Groups
+	brain   brain.Brain
 	callers callers
+	asks    asks
 	pen     pen
 	gone    []string     // topics that were removed while the log was replayed
 	image   *image.Image // that the brain knows
@@ -90,6 +93,10 @@ func (k *Coordinator) Receive(c stage.Context) {
 	case *stage.Stopping:
 		k.dismiss(c, message.NotCoordinator)
 	default:
+		if c.Answers() != 0 {
+			k.heard(c, m)
+			return
+		}
 		k.ask(c, m)
 	}
 }
@@ -115,7 +122,7 @@ func (k *Coordinator) dismiss(c stage.Context, code message.Code) {
 	k.timer.Stop()
 	k.timer, k.due = stage.Timer{}, time.Time{}
 	k.callers.dismiss(c, code)
-	k.groups, k.pen, k.load = nil, pen{}, load{}
+	k.brain, k.pen, k.load, k.asks = nil, pen{}, load{}, asks{}
 }
 
 // ask has the brain decide.
@@ -133,7 +140,7 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 		return
 	}
 	from := k.callers.add(c.Caller())
-	out, known := k.groups.Decide(c.Now(), from, ask)
+	out, known := k.brain.Decide(c.Now(), from, ask)
 	if !known {
 		k.callers.take(from)
 		c.Unhandled()
@@ -142,16 +149,16 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 	k.carryOut(c, out)
 }
 
-// carryOut is the only place where a decision becomes an effect: write, then answer.
-func (k *Coordinator) carryOut(c stage.Context, out group.Out) {
-	k.pen.add(c.Now(), out, k.opts.Groups.RecordMax)
+// carryOut is the only place where a decision becomes an effect: write, then answer and ask.
+func (k *Coordinator) carryOut(c stage.Context, out brain.Out) {
+	k.pen.add(c.Now(), out, k.opts.RecordMax)
 	k.write(c)
 	k.wind(c)
 }
 
 // wind sets the timer for what is due next.
 func (k *Coordinator) wind(c stage.Context) {
-	due := k.groups.Due()
+	due := k.brain.Due()
 	if due.IsZero() || !k.due.IsZero() && !due.Before(k.due) {
 		return // one that rings too early is set again
 	}
@@ -163,18 +170,18 @@ func (k *Coordinator) wind(c stage.Context) {
 func (k *Coordinator) expire(c stage.Context) {
 	if k.due = (time.Time{}); k.phase == active {
 		k.know(c)
-		k.carryOut(c, k.groups.Expire(c.Now()))
+		k.carryOut(c, k.brain.Expire(c.Now()))
 	}
 }
 
-// topicsChanged forgets what was committed of topics that are gone, and has groups read those that are new or larger.
+// topicsChanged tells the brain what has become of topics.
 func (k *Coordinator) topicsChanged(c stage.Context, m *message.TopicsChanged) {
 	switch k.phase {
 	case loading:
 		k.gone = append(k.gone, m.Gone...)
 	case active:
 		k.know(c)
-		k.carryOut(c, k.groups.TopicsChanged(c.Now(), m.Gone, m.Grown))
+		k.carryOut(c, k.brain.TopicsChanged(c.Now(), m.Gone, m.Grown))
 	}
 }
 
@@ -186,6 +193,8 @@ func (k *Coordinator) unanswered(c stage.Context) {
 		k.fail(c, message.CoordinatorNotAvailable, "the partition is silent")
 	case id == k.load.asked:
 		k.openLater(c)
+	default:
+		k.heard(c, nil)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/coordinator/group"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -39,10 +40,14 @@ func newScene(t *testing.T) *scene {
 	s := &scene{t: t, time: stage.NewScheduler(7, time.Unix(1_700_000_000, 0)), epoch: 4}
 	s.stage = stage.NewSimulated(s.time, stage.Options{Node: 1, Seed: 7}, 1)
 	s.stage.Spawn(message.PartitionAt(1, place), func() stage.Actor { return paper{s} })
-	s.stage.Spawn(message.CoordinatorAt(1, place), New(Options{ID: place, Groups: group.Settings{SessionMin: time.Second, SessionMax: time.Hour, SizeMax: 100,
+	s.stage.Spawn(message.CoordinatorAt(1, place), New(Options{ID: place, RecordMax: 1 << 20, New: groups(group.Settings{SessionMin: time.Second, SessionMax: time.Hour, SizeMax: 100,
 		MetadataMax: 100, RecordMax: 1 << 20, Retention: time.Hour, RetentionCheck: time.Minute,
-		Consumer: group.ConsumerSettings{SizeMax: 100, Assignors: group.Assignors()}}}))
+		Consumer: group.ConsumerSettings{SizeMax: 100, Assignors: group.Assignors()}})}))
 	return s
+}
+
+func groups(s group.Settings) func(brain.Place) brain.Brain {
+	return func(at brain.Place) brain.Brain { return group.New(s, nil, at) }
 }
 
 func (p paper) Receive(c stage.Context) {

@@ -1,11 +1,12 @@
 package coordinator
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -51,7 +52,7 @@ func (k *Coordinator) open(c stage.Context) {
 	}
 	if k.load.goal < 0 {
 		k.load.goal, k.load.next = b.LogEnd, b.LogStart
-		k.groups, k.image = group.New(k.opts.Groups, nil, k.draw(c)), nil
+		k.brain, k.image = k.opts.New(brain.Place{Node: c.Self().Node, Partition: k.opts.ID, Epoch: k.epoch, Draw: k.draw(c)}), nil
 		k.know(c)
 	}
 	if b.HighWatermark < k.load.goal {
@@ -87,7 +88,7 @@ func (k *Coordinator) reload(c stage.Context) {
 	}
 }
 
-// draw makes the random part of member ids of the actor's own chance.
+// draw makes random ids of the actor's own chance.
 func (k *Coordinator) draw(c stage.Context) func() message.TopicID {
 	chance := c.Rand()
 	return func() (id message.TopicID) {
@@ -106,10 +107,11 @@ type chunk struct {
 	err     error
 }
 
-// found is a record at its place.
+// found is a record at its place, or the end of a transaction.
 type found struct {
 	offset int64
-	group.Record
+	brain.Record
+	marker *brain.Marker // nil: it is a record
 }
 
 // read brings the next piece; the brain is ready when there is none.
@@ -156,18 +158,39 @@ func orNothing(err error, from int64) error {
 	return err
 }
 
-// take takes a batch apart. Control batches are not the brain's.
+// take takes a batch apart.
 func (k *chunk) take(b record.Batch, from int64) error {
-	if b.Attributes().Has(record.Control) {
-		return nil
+	var txn *brain.Txn
+	if b.Attributes().Has(record.Transactional) {
+		txn = &brain.Txn{Producer: b.ProducerID(), Epoch: b.ProducerEpoch()}
 	}
 	for r, err := range record.All(b, recordsMaxRaw) {
 		if err != nil {
 			return err
 		}
 		if at := b.BaseOffset() + int64(r.OffsetDelta); at >= from {
-			k.records = append(k.records, found{at, group.Record{Key: r.Key, Value: r.Value}})
+			one := found{offset: at, Record: brain.Record{Key: r.Key, Value: r.Value, Txn: txn}}
+			if b.Attributes().Has(record.Control) {
+				if one.marker = marker(txn, r.Key); one.marker == nil {
+					continue
+				}
+			}
+			k.records = append(k.records, one)
 		}
+	}
+	return nil
+}
+
+// marker is the end of a transaction as a control record's key tells it; nil for other control records.
+func marker(txn *brain.Txn, key []byte) *brain.Marker {
+	if txn == nil || len(key) < 4 {
+		return nil
+	}
+	switch binary.BigEndian.Uint16(key[2:]) {
+	case 0:
+		return &brain.Marker{Txn: *txn}
+	case 1:
+		return &brain.Marker{Txn: *txn, Commit: true}
 	}
 	return nil
 }
@@ -187,7 +210,11 @@ func (k *Coordinator) replay(c stage.Context, m *chunk) {
 		if planted.Is(planted.GroupReadShort) && r.offset >= k.load.goal-1 {
 			break
 		}
-		if err := k.groups.Replay(c.Now(), r.Record); err != nil {
+		if r.marker != nil {
+			k.brain.ReplayMarker(c.Now(), *r.marker)
+			continue
+		}
+		if err := k.brain.Replay(c.Now(), r.Record); err != nil {
 			c.Log().Warn("a record of a coordinator's log cannot be read and is left out", "offset", r.offset, "err", err)
 		}
 	}
@@ -210,14 +237,14 @@ func (k *Coordinator) unreadable(c stage.Context, err error) {
 
 func (k *Coordinator) ready(c stage.Context) {
 	k.know(c)
-	out := k.groups.Loaded(c.Now())
+	out := k.brain.Loaded(c.Now())
 	k.phase = active
-	c.Log().Info("a coordinator is ready", "partition", k.opts.ID.Index, "groups", k.groups.Count(), "end", k.load.next, "took", c.Now().Sub(k.load.began))
+	c.Log().Info("a coordinator is ready", "partition", k.opts.ID.Index, "keeps", k.brain.Count(), "end", k.load.next, "took", c.Now().Sub(k.load.began))
 	k.load = load{}
 	gone := k.gone
 	k.gone = nil
 	k.carryOut(c, out)
 	if len(gone) > 0 {
-		k.carryOut(c, k.groups.TopicsChanged(c.Now(), gone, nil))
+		k.carryOut(c, k.brain.TopicsChanged(c.Now(), gone, nil))
 	}
 }

@@ -3,7 +3,7 @@ package coordinator
 import (
 	"time"
 
-	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -16,12 +16,14 @@ type pen struct {
 	asked stage.RequestID // for the first page; 0: it is not sent yet
 }
 
-// page is a batch of records, and who is answered when it is committed.
+// page is a batch of records, who is answered and what is asked when it is committed.
 type page struct {
-	records []group.Record
+	records []brain.Record
+	txn     *brain.Txn // that the records are a part of; nil: none
 	bytes   int
 	time    int64 // milliseconds
-	replies []group.Reply
+	replies []brain.Reply
+	asks    []brain.Ask
 }
 
 // pageBytes is about how much goes into one batch. What one question leads to is not torn apart.
@@ -30,23 +32,32 @@ const pageBytes = 256 << 10
 // recordFrame is what a record takes beside its key and value, at most.
 const recordFrame = 24
 
-// add writes down what follows from one question. What is too much for a batch of most bytes is more than one batch; what a group
+// add writes down what follows from one question. What is too much for a batch of most bytes is more than one batch; what a brain
 // makes of the first ones alone is in order too.
-func (p *pen) add(now time.Time, out group.Out, most int) {
-	if len(p.pages) == 0 || len(out.Records) > 0 && p.full() {
+func (p *pen) add(now time.Time, out brain.Out, most int) {
+	if len(p.pages) == 0 || len(out.Records) > 0 && (p.full() || !p.pages[len(p.pages)-1].of(out.Txn)) {
 		p.pages = append(p.pages, page{})
 	}
 	last := &p.pages[len(p.pages)-1]
+	if len(out.Records) > 0 {
+		last.txn = out.Txn
+	}
 	for _, r := range out.Records {
 		size := len(r.Key) + len(r.Value) + recordFrame
 		if last.bytes > 0 && last.bytes+size > most {
-			p.pages = append(p.pages, page{})
+			p.pages = append(p.pages, page{txn: out.Txn})
 			last = &p.pages[len(p.pages)-1]
 		}
 		last.bytes += size
 		last.records, last.time = append(last.records, r), now.UnixMilli()
 	}
 	last.replies = append(last.replies, out.Replies...)
+	last.asks = append(last.asks, out.Asks...)
+}
+
+// of says that records of a transaction, or of none, may be in the page.
+func (p *page) of(txn *brain.Txn) bool {
+	return len(p.records) == 0 || p.txn == txn || p.txn != nil && txn != nil && *p.txn == *txn
 }
 
 // full says that the last page takes no more: it is under way, or large.
@@ -71,6 +82,9 @@ func (k *Coordinator) append(c stage.Context, p *page) {
 		k.tell(c, p)
 	}
 	b := record.NewBuilder(0)
+	if p.txn != nil {
+		b.Flags, b.ProducerID, b.ProducerEpoch = record.Transactional, p.txn.Producer, p.txn.Epoch
+	}
 	for _, r := range p.records {
 		b.Add(p.time, r.Key, r.Value)
 	}
@@ -81,9 +95,10 @@ func (k *Coordinator) append(c stage.Context, p *page) {
 	k.pen.asked = c.Ask(k.partition(c), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
 }
 
-// finish answers the first page.
+// finish answers for the first page, and asks what was to be asked behind it.
 func (k *Coordinator) finish(c stage.Context) {
 	k.tell(c, &k.pen.pages[0])
+	k.put(c, k.pen.pages[0].asks)
 	k.pen.pages[0] = page{}
 	k.pen.pages, k.pen.asked = k.pen.pages[1:], 0
 }

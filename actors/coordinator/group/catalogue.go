@@ -30,9 +30,6 @@ type Topic struct {
 	Partitions int32
 }
 
-// Know gives the brain a newer catalogue to decide on. What follows from topics that have changed follows from TopicsChanged.
-func (g *Groups) Know(c Catalogue) { g.catalogue = c }
-
 // digest is a number that is another one when some of the topics are others, or have other partitions (KIP-1101).
 func digest(c Catalogue, names []string) int64 {
 	h := fnv.New64a()

@@ -81,7 +81,7 @@ func (g *Groups) joinConsumers(now time.Time, o *Group, from Caller, m *message.
 		if id = m.ClientID; m.Instance != "" {
 			id = m.Instance
 		}
-		id += "-" + g.draw().String()
+		id += "-" + g.place.Draw().String()
 	}
 	if m.Member == "" && m.MemberIDRequired && m.Instance == "" {
 		g.unjoined(from, id, message.MemberIDRequired)

@@ -38,7 +38,7 @@ func (g *Groups) consumerHeartbeat(now time.Time, m *message.ConsumerHeartbeat) 
 	}
 	if m.Member == "" { // v0
 		named := *m
-		named.Member = g.draw().String()
+		named.Member = g.place.Draw().String()
 		m = &named
 	}
 	if t := g.unacceptable(m); t != nil {

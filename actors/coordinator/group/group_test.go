@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
@@ -332,8 +333,8 @@ func FuzzReplay(f *testing.F) {
 		f.Add(r.Key, r.Value)
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
-		g := New(bounds, shelf848{}, func() message.TopicID { return message.TopicID{} })
-		_ = g.Replay(time.Unix(0, 0), Record{key, value})
+		g := New(bounds, shelf848{}, brain.Place{Draw: func() message.TopicID { return message.TopicID{} }})
+		_ = g.Replay(time.Unix(0, 0), Record{Key: key, Value: value})
 		g.Loaded(time.Unix(0, 0))
 		g.Expire(time.Unix(1<<31, 0))
 	})

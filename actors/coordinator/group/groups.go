@@ -21,28 +21,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-// Caller is who waits for an answer, by a number that only its giver understands. 0 is nobody.
-type Caller uint64
-
-// Record is a record to write: a nil Value deletes what the log has of Key.
-type Record struct{ Key, Value []byte }
-
-func (r *Record) size() int { return len(r.Key) + len(r.Value) }
-
-// Reply is an answer that leaves when everything that was decided before it is committed.
-type Reply struct {
-	To     Caller
-	Answer any
-}
-
-// Out is what follows from a question, or from time that passes.
-type Out struct {
-	Records []Record
-	Replies []Reply
-}
+// What a brain and its actor have to do with each other.
+type (
+	Caller = brain.Caller
+	Record = brain.Record
+	Reply  = brain.Reply
+	Out    = brain.Out
+)
 
 // Settings bound groups.
 type Settings struct {
@@ -59,7 +48,7 @@ type Settings struct {
 // Groups are the groups of one coordinator.
 type Groups struct {
 	settings  Settings
-	draw      func() message.TopicID // a new random UUID
+	place     brain.Place
 	catalogue Catalogue
 	named     map[string]*Group
 	timers    timers
@@ -67,10 +56,12 @@ type Groups struct {
 	out       Out
 }
 
-// New makes a coordinator's brain that knows no group, and decides on a catalogue. draw makes the random part of member ids.
-func New(s Settings, c Catalogue, draw func() message.TopicID) *Groups {
-	return &Groups{settings: s, catalogue: c, draw: draw, named: map[string]*Group{}}
+// New makes a coordinator's brain that knows no group, and decides on a catalogue.
+func New(s Settings, c Catalogue, at brain.Place) *Groups {
+	return &Groups{settings: s, catalogue: c, place: at, named: map[string]*Group{}}
 }
+
+var _ brain.Brain = (*Groups)(nil)
 
 // Count is how many groups there are.
 func (g *Groups) Count() int { return len(g.named) }
@@ -116,7 +107,7 @@ func (g *Groups) take() Out {
 
 func (g *Groups) reply(to Caller, answer any) {
 	if to != 0 {
-		g.out.Replies = append(g.out.Replies, Reply{to, answer})
+		g.out.Replies = append(g.out.Replies, Reply{To: to, Answer: answer})
 	}
 }
 
@@ -141,3 +132,9 @@ func (g *Groups) sorted() []*Group {
 	slices.SortFunc(all, func(a, b *Group) int { return strings.Compare(a.name, b.name) })
 	return all
 }
+
+// Heard is part of brain.Brain.
+func (g *Groups) Heard(time.Time, any, any) Out { return Out{} }
+
+// ReplayMarker is part of brain.Brain.
+func (g *Groups) ReplayMarker(time.Time, brain.Marker) {}

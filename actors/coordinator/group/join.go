@@ -64,7 +64,7 @@ func (g *Groups) unjoined(to Caller, id string, code message.Code) {
 
 func (g *Groups) joinNew(now time.Time, o *Group, from Caller, m *message.JoinGroup) {
 	if m.Instance != "" {
-		id := m.Instance + "-" + g.draw().String()
+		id := m.Instance + "-" + g.place.Draw().String()
 		if old := o.static(m.Instance); old != nil {
 			g.replace(now, o, old, id, from, m)
 			return
@@ -72,7 +72,7 @@ func (g *Groups) joinNew(now time.Time, o *Group, from Caller, m *message.JoinGr
 		g.add(now, o, id, from, m)
 		return
 	}
-	id := m.ClientID + "-" + g.draw().String()
+	id := m.ClientID + "-" + g.place.Draw().String()
 	if !m.MemberIDRequired {
 		g.add(now, o, id, from, m)
 		return

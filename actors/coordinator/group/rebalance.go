@@ -152,7 +152,7 @@ func (g *Groups) assign(now time.Time, o *Group, assignments []message.GroupAssi
 		}
 	}
 	r := o.record()
-	if r.size() > g.settings.RecordMax {
+	if r.Size() > g.settings.RecordMax {
 		g.unassignable(now, o)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
@@ -26,7 +27,7 @@ var bounds = Settings{InitialDelay: 3 * time.Second, SessionMin: time.Second, Se
 
 func newScene(t *testing.T) *scene {
 	s := &scene{t: t, now: time.Unix(1_700_000_000, 0), answers: map[Caller]any{}, topics: shelf848{}}
-	s.groups = New(bounds, s.topics, s.draw)
+	s.groups = New(bounds, s.topics, brain.Place{Draw: s.draw})
 	s.groups.Loaded(s.now)
 	return s
 }
@@ -92,7 +93,7 @@ func latest(a, b time.Time) time.Time {
 
 // again is the brain that the log makes.
 func (s *scene) again() {
-	s.groups = New(bounds, s.topics, s.draw)
+	s.groups = New(bounds, s.topics, brain.Place{Draw: s.draw})
 	for i, r := range s.log {
 		if err := s.groups.Replay(s.now, r); err != nil {
 			s.t.Fatalf("record %d: %v", i, err)

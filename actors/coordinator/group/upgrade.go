@@ -89,7 +89,7 @@ func (g *Groups) downgrade(now time.Time, o *Group) {
 	was.leader = was.members[0].id
 	was.protocol = was.choose()
 	r := was.record()
-	if was.protocol == "" || r.size() > g.settings.RecordMax || len(was.members) > g.settings.SizeMax {
+	if was.protocol == "" || r.Size() > g.settings.RecordMax || len(was.members) > g.settings.SizeMax {
 		return // it goes on as it is
 	}
 	g.buryConsumers(o)

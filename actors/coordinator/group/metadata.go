@@ -1,33 +1,17 @@
-package coordinator
+package group
 
 import (
 	"iter"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
-	"github.com/troupe-broker/troupe/actors/coordinator/group"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
-	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// know shows the brain the newest metadata.
-func (k *Coordinator) know(c stage.Context) {
-	img, _ := c.Published(message.BrokerAt(c.Self().Node)).(*image.Image)
-	if img == nil {
-		img = image.Empty()
-	}
-	before := k.image
-	if k.image = img; before == nil || before.Index != img.Index {
-		k.groups.Know(&catalogue{image: img, layers: img.Layers(c.Self().Node, k.opts.Static)})
-	}
-}
-
-// doubts says that another node may coordinate by now: what is not written here must not be answered either, since sessions go on there, and
-// offsets are committed.
-func (k *Coordinator) doubts() bool {
-	_, p := k.image.Partition(k.opts.ID)
-	return k.image.Stale && p != nil && len(p.ISR)+len(p.ELR) > 1
+// Know is part of brain.Brain. What follows from topics that have changed follows from TopicsChanged.
+func (g *Groups) Know(img *image.Image, layers setting.Layers) {
+	g.catalogue = &catalogue{image: img, layers: layers}
 }
 
 // catalogue is a metadata image as groups see it.
@@ -38,12 +22,12 @@ type catalogue struct {
 
 func (k *catalogue) Version() int64 { return k.image.Index }
 
-func (k *catalogue) Topic(name string) (group.Topic, bool) {
+func (k *catalogue) Topic(name string) (Topic, bool) {
 	t := k.image.Topic(name)
 	if t == nil {
-		return group.Topic{}, false
+		return Topic{}, false
 	}
-	return group.Topic{Name: t.Name, ID: t.ID, Partitions: int32(len(t.Partitions))}, true
+	return Topic{Name: t.Name, ID: t.ID, Partitions: int32(len(t.Partitions))}, true
 }
 
 func (k *catalogue) Names() iter.Seq[string] {

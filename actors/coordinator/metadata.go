@@ -1,0 +1,26 @@
+package coordinator
+
+import (
+	"github.com/troupe-broker/troupe/actors/broker/image"
+	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/stage"
+)
+
+// know shows the brain the newest metadata.
+func (k *Coordinator) know(c stage.Context) {
+	img, _ := c.Published(message.BrokerAt(c.Self().Node)).(*image.Image)
+	if img == nil {
+		img = image.Empty()
+	}
+	before := k.image
+	if k.image = img; before == nil || before.Index != img.Index {
+		k.brain.Know(img, img.Layers(c.Self().Node, k.opts.Static))
+	}
+}
+
+// doubts says that another node may coordinate by now: what is not written here must not be answered either, since sessions go on there, and
+// offsets are committed.
+func (k *Coordinator) doubts() bool {
+	_, p := k.image.Partition(k.opts.ID)
+	return k.image.Stale && p != nil && len(p.ISR)+len(p.ELR) > 1
+}
