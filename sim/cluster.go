@@ -96,9 +96,22 @@ var wipeMixes = [][]FaultKind{
 	{Wipe, Replace, Power, Pause, Unlink},
 }
 
+// wireMixes are what goes wrong together in one cluster of eight, in which the wires do what is rarely seen.
+var wireMixes = [][]FaultKind{
+	{Bridge, Ring, Kill},
+	{Bridge, HalfOpen, Power},
+	{Swizzle, HalfOpen, Unlink},
+	{Jitter, Starve, Pause},
+	{Starve, Swizzle, Kill},
+	{Drift, Jitter, Isolate},
+}
+
 func (s *Scenario) drawClusterFaults(r *rand.Rand) {
 	s.Faults = nil
 	mix := clusterMixes[r.IntN(len(clusterMixes))]
+	if w := stream(s.Seed, "wires"); w.IntN(8) == 0 {
+		mix = wireMixes[w.IntN(len(wireMixes))]
+	}
 	if w := stream(s.Seed, "wipes"); w.IntN(8) == 0 {
 		mix = wipeMixes[w.IntN(len(wipeMixes))]
 		s.keepTwo()
@@ -139,15 +152,17 @@ func (s *Scenario) drawClusterFault(r *rand.Rand, kind FaultKind) Fault {
 	f.Node = message.NodeID(1 + r.IntN(s.Nodes))
 	f.ForMillis = some(r, 10, 100, 500, 1500)
 	switch kind {
-	case Sever, OneWay, Unlink:
+	case Sever, OneWay, Unlink, HalfOpen:
 		f.Who, f.On = "", nil
 		f.Peer = 1 + (f.Node+message.NodeID(r.IntN(s.Nodes-1)))%message.NodeID(s.Nodes)
 	case Rot, Garbled:
 		f.Path = pick(r, ".log", ".log", ".log", ".index", "epochs", "producers")
-	case Halves:
+	case Halves, Bridge:
 		f.Amount = 1 + r.IntN(1<<s.Nodes-2)
-	case Lag:
+	case Lag, Jitter:
 		f.Amount = some(r, 1, 20, 150)
+	case Drift:
+		f.Amount = some(r, -1000, -100, 100, 1000)
 	case Replace:
 		f.Amount = some(r, 200, 500, 1500)
 	case Narrow:

@@ -21,7 +21,7 @@ type Fault struct {
 	ForMillis int `json:",omitempty"`
 	// Times is how often: crashes of a crash loop, operations that fail.
 	Times int `json:",omitempty"`
-	// Amount is how much: milliseconds that a clock jumps or a link takes longer, bytes that are left on a disk or that a link
+	// Amount is how much: milliseconds that a clock jumps, or drifts in all, or a link takes longer, bytes that are left on a disk or that a link
 	// takes in a second, times that a disk is slower, a bit for each node that is in the upper half, milliseconds that a node has
 	// another disk.
 	Amount int `json:",omitempty"`
@@ -84,6 +84,14 @@ const (
 	Narrow  FaultKind = "narrow"  // a node's links take few bytes
 	Clog    FaultKind = "clog"    // no bulk passes from a node
 	Unlink  FaultKind = "unlink"  // the connection between a node and its peer is reset
+
+	Ring     FaultKind = "ring"      // each node reaches its two neighbours alone
+	Bridge   FaultKind = "bridge"    // nothing passes from one half to the other, but one node reaches both
+	Swizzle  FaultKind = "swizzle"   // a node's links are cut one after the other, and come back in another order
+	Jitter   FaultKind = "jitter"    // a node's links take longer, each letter as long as it likes
+	Starve   FaultKind = "starve"    // no credits come back to a node
+	HalfOpen FaultKind = "half-open" // a connection is lost, and only the node hears of it: its peer finds out by the silence
+	Drift    FaultKind = "drift"     // a node's clock goes wrong little by little
 )
 
 func (f Fault) String() string {

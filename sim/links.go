@@ -30,55 +30,82 @@ func (n *nemesis) victim(f Fault) *host {
 
 // breakLinks does a fault to the links of a node.
 func (n *nemesis) breakLinks(h *host, f Fault, lasting time.Duration) {
+	if f.Kind == Swizzle {
+		n.swizzle(h, lasting)
+		return
+	}
 	for _, l := range n.links(h, f) {
-		switch f.Kind {
-		case Sever, Isolate, Halves:
-			l.Sever()
-		case OneWay, Mute:
-			l.Cut(h.ID)
-		case Deafen:
-			l.Cut(l.Other(h.ID))
-		case Lag:
-			l.Delay(time.Duration(f.Amount) * time.Millisecond)
-		case Narrow:
-			l.Narrow(int64(f.Amount))
-		case Clog:
-			l.Clog(h.ID)
-		case Unlink:
-			l.Reset()
-		}
+		breakLink(l, h.ID, f)
 		n.later(lasting, l.Heal)
 	}
 }
 
-// links are those that a fault is done to: of a node to one other, to every other, or between two halves, of which h is in one.
+func breakLink(l *network.Link, node message.NodeID, f Fault) {
+	switch f.Kind {
+	case Sever, Isolate, Halves, Ring, Bridge:
+		l.Sever()
+	case OneWay, Mute:
+		l.Cut(node)
+	case Deafen:
+		l.Cut(l.Other(node))
+	case Lag:
+		l.Delay(time.Duration(f.Amount) * time.Millisecond)
+	case Jitter:
+		l.Jitter(time.Duration(f.Amount) * time.Millisecond)
+	case Narrow:
+		l.Narrow(int64(f.Amount))
+	case Clog:
+		l.Clog(node)
+	case Starve:
+		l.Starve(node)
+	case Unlink:
+		l.Reset()
+	case HalfOpen:
+		l.HalfOpen(node)
+	}
+}
+
+// swizzle cuts a node's links one after the other, and heals them in another order, as FoundationDB's simulator does: it finds what rests
+// on the order in which connections come and go.
+func (n *nemesis) swizzle(h *host, lasting time.Duration) {
+	all := n.links(h, Fault{Kind: Swizzle})
+	r := n.trial.Rand("swizzle")
+	step := lasting / time.Duration(2*len(all))
+	for i, at := range r.Perm(len(all)) {
+		n.later(time.Duration(i)*step, all[at].Sever)
+	}
+	for i, at := range r.Perm(len(all)) {
+		n.later(lasting/2+time.Duration(i+1)*step, all[at].Heal)
+	}
+}
+
+// links are those that a fault is done to: of a node to one other or to every other, or between nodes that it parts from each other.
 func (n *nemesis) links(h *host, f Fault) (all []*network.Link) {
-	t := n.trial
-	for _, other := range t.hosts {
-		if other == h {
-			continue
-		}
-		switch f.Kind {
-		case Sever, OneWay, Unlink:
-			if other.ID == f.Peer {
-				all = append(all, t.Mesh.Link(h.ID, other.ID))
-			}
-		case Halves:
-		default:
-			all = append(all, t.Mesh.Link(h.ID, other.ID))
-		}
-	}
-	if f.Kind != Halves {
-		return all
-	}
-	for i, one := range t.hosts {
-		for _, other := range t.hosts[i+1:] {
-			if f.isUpper(one.ID) != f.isUpper(other.ID) {
-				all = append(all, t.Mesh.Link(one.ID, other.ID))
+	hosts := n.trial.hosts
+	for i, one := range hosts {
+		for j, other := range hosts[i+1:] {
+			if f.meets(h.ID, one.ID, other.ID, j+1 == 1 || j+1 == len(hosts)-1) {
+				all = append(all, n.trial.Mesh.Link(one.ID, other.ID))
 			}
 		}
 	}
 	return all
+}
+
+// meets says that a fault of node h is done to the link between two nodes, who may be neighbours in the ring of all.
+func (f Fault) meets(h, one, other message.NodeID, neighbours bool) bool {
+	ours := one == h || other == h
+	switch f.Kind {
+	case Sever, OneWay, Unlink, HalfOpen:
+		return ours && (one == f.Peer || other == f.Peer)
+	case Halves:
+		return f.isUpper(one) != f.isUpper(other)
+	case Bridge:
+		return !ours && f.isUpper(one) != f.isUpper(other)
+	case Ring:
+		return !neighbours
+	}
+	return ours
 }
 
 // isUpper says in which half a node is: the bits of Amount say so.

@@ -146,9 +146,9 @@ func (n *nemesis) happen(f Fault) {
 	case Pause:
 		n.pause(h, lasting)
 	case Clock:
-		h.ahead += time.Duration(f.Amount) * time.Millisecond
-		h.SetClock(h.ahead)
-		t.history.Ahead = max(t.history.Ahead, h.ahead)
+		n.skew(h, time.Duration(f.Amount)*time.Millisecond)
+	case Drift:
+		n.drift(h, time.Duration(f.Amount)*time.Millisecond, lasting)
 	case Cut:
 		t.Net.Cut(h.ID)
 	case Full:
@@ -163,6 +163,21 @@ func (n *nemesis) happen(f Fault) {
 		n.breakDisk(h, f)
 	default:
 		n.breakLinks(h, f, lasting)
+	}
+}
+
+// skew lets a node's clock be that much further ahead.
+func (n *nemesis) skew(h *host, by time.Duration) {
+	h.ahead += by
+	h.SetClock(h.ahead)
+	n.trial.history.Ahead = max(n.trial.history.Ahead, h.ahead)
+}
+
+// drift does so little by little.
+func (n *nemesis) drift(h *host, by, lasting time.Duration) {
+	const steps = 20
+	for i := range steps {
+		n.later(lasting*time.Duration(i)/steps, func() { n.skew(h, by/steps) })
 	}
 }
 

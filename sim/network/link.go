@@ -21,6 +21,7 @@ type Link struct {
 	connecting bool
 	suspected  bool                    // nothing is heard, and a clock is running
 	mourned    map[message.NodeID]bool // who will hear that the other is down
+	unaware    *way                    // the connection is lost and who sends here does not know it yet
 }
 
 // from is the way from one of the nodes to the other.
@@ -65,6 +66,33 @@ func (l *Link) Narrow(bandwidth int64) {
 	l.ways[0].bandwidth, l.ways[1].bandwidth = bandwidth, bandwidth
 }
 
+// Jitter makes both ways longer by up to that much, for each letter anew, until Heal. They still do not overtake each other.
+func (l *Link) Jitter(d time.Duration) {
+	l.note("takes up to %v longer", d)
+	l.ways[0].jitter, l.ways[1].jitter = d, d
+}
+
+// Starve lets no credits come back to a node, until Heal.
+func (l *Link) Starve(source message.NodeID) {
+	l.note("gives no credits back to node %d", source)
+	l.from(source).starved = true
+}
+
+// HalfOpen loses the connection, and only the node hears of it at once. The other sends into the void until it has heard nothing for too long.
+func (l *Link) HalfOpen(node message.NodeID) {
+	if !l.up || l.unaware != nil {
+		return
+	}
+	l.lose("the connection is lost at node %d", node)
+	l.mourn(node)
+	l.unaware = l.from(l.Other(node))
+	l.mesh.time.After(l.patience(), func() {
+		l.unaware = nil
+		l.mourn(l.Other(node))
+		l.connectLater()
+	})
+}
+
 // Reset loses what is under way; both nodes hear of it and find each other again.
 func (l *Link) Reset() { l.reset("the connection is reset") }
 
@@ -72,7 +100,7 @@ func (l *Link) Reset() { l.reset("the connection is reset") }
 func (l *Link) Heal() {
 	for i := range l.ways {
 		w := &l.ways[i]
-		w.cut, w.delay, w.bandwidth = false, 0, 0
+		w.cut, w.starved, w.delay, w.jitter, w.bandwidth = false, false, 0, 0, 0
 		w.lanes[message.Bulk].clogged = false
 	}
 	l.flow()
@@ -89,9 +117,7 @@ func (l *Link) suspect() {
 	}
 	l.suspected = true
 	session := l.session
-	o := l.mesh.opts
-	patience := o.SilenceMin + time.Duration(l.chance.Int64N(int64(o.SilenceMax-o.SilenceMin)+1))
-	l.mesh.time.After(patience, func() {
+	l.mesh.time.After(l.patience(), func() {
 		if l.session != session {
 			return
 		}
@@ -101,20 +127,31 @@ func (l *Link) suspect() {
 	})
 }
 
+// patience is how long silence is borne.
+func (l *Link) patience() time.Duration {
+	o := l.mesh.opts
+	return o.SilenceMin + time.Duration(l.chance.Int64N(int64(o.SilenceMax-o.SilenceMin)+1))
+}
+
 // reset ends the connection. What is under way is lost, both nodes hear of it, and then they look for each other again.
 func (l *Link) reset(why string) {
 	if !l.up {
 		return
 	}
-	l.note("is down: %s", why)
+	l.lose("is down: %s", why)
+	l.mourn(l.low)
+	l.mourn(l.high)
+	l.connectLater()
+}
+
+// lose ends the connection with all that is under way.
+func (l *Link) lose(format string, args ...any) {
+	l.note(format, args...)
 	l.up, l.suspected = false, false
 	l.session++
 	for i := range l.ways {
 		l.ways[i].clear()
 	}
-	l.mourn(l.low)
-	l.mourn(l.high)
-	l.connectLater()
 }
 
 // mourn lets a node hear soon that the other is down.
@@ -147,14 +184,14 @@ const (
 
 // connectLater lets the nodes find each other, if they can by then.
 func (l *Link) connectLater() {
-	if l.up || l.connecting {
+	if l.up || l.connecting || l.unaware != nil {
 		return
 	}
 	l.connecting = true
 	o := l.mesh.opts
 	l.mesh.time.After(max(connectMin, 2*o.DelayMax)+time.Duration(l.chance.Int64N(int64(connectSpread))), func() {
 		l.connecting = false
-		if !l.up && l.stands() {
+		if !l.up && l.unaware == nil && l.stands() {
 			l.up = true
 			l.note("is up")
 		}

@@ -185,3 +185,50 @@ func TestASlowPeerIsReset(t *testing.T) {
 		t.Errorf("heard of the reset: %v and %v", p.peers[1].downs, p.peers[2].downs)
 	}
 }
+
+// A connection that only one end has lost is told of to the other when it has been silent for too long; what that sent meanwhile is lost.
+func TestAHalfOpenConnectionIsFoundByItsSilence(t *testing.T) {
+	p := newPair(1, MeshOptions{})
+	p.Link(1, 2).HalfOpen(2)
+	p.pull(99)
+	p.time.RunFor(150 * time.Millisecond)
+	if len(p.peers[1].downs) != 0 || len(p.peers[2].downs) != 1 {
+		t.Fatalf("after 150 ms node 1 has heard %v and node 2 %v", p.peers[1].downs, p.peers[2].downs)
+	}
+	p.time.RunFor(time.Second)
+	p.pull(0)
+	p.time.RunFor(time.Second)
+	control, _ := p.heard()
+	inOrder(t, "control", control, 1)
+	if len(p.peers[1].downs) != 1 || len(p.peers[2].downs) != 1 {
+		t.Errorf("heard of it: %v and %v", p.peers[1].downs, p.peers[2].downs)
+	}
+}
+
+func TestWithoutCreditsNothingMoreIsSent(t *testing.T) {
+	p := newPair(1, MeshOptions{Credits: 5000})
+	p.Link(1, 2).Starve(1)
+	for i := range int64(20) {
+		p.bring(i, 1000)
+	}
+	p.time.RunFor(time.Second)
+	if _, bulk := p.heard(); len(bulk) == 0 || len(bulk) > 5 {
+		t.Fatalf("%d letters came for 5000 credits", len(bulk))
+	}
+	p.Heal()
+	p.time.RunFor(time.Second)
+	_, bulk := p.heard()
+	inOrder(t, "bulk", bulk, 20)
+}
+
+func TestJitterKeepsTheOrder(t *testing.T) {
+	p := newPair(1, MeshOptions{})
+	p.Link(1, 2).Jitter(50 * time.Millisecond)
+	for i := range int64(50) {
+		p.pull(i)
+		p.time.RunFor(time.Millisecond)
+	}
+	p.time.RunFor(time.Second)
+	control, _ := p.heard()
+	inOrder(t, "control", control, 50)
+}

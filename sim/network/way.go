@@ -18,8 +18,8 @@ import (
 type way struct {
 	link           *Link
 	source, target message.NodeID
-	cut            bool
-	delay          time.Duration
+	cut, starved   bool
+	delay, jitter  time.Duration
 	bandwidth      int64 // 0: as much as others
 	lanes          [2]lane
 }
@@ -100,7 +100,9 @@ func (w *way) stuck() bool {
 // send takes a letter. Where there is no connection it is lost, and its sender hears that the peer is down.
 func (w *way) send(l stage.Letter) {
 	if !w.link.up {
-		w.link.mourn(w.source)
+		if w.link.unaware != w {
+			w.link.mourn(w.source)
+		}
 		return
 	}
 	p := pack(l)
@@ -131,7 +133,7 @@ func (w *way) launch(lane *lane) {
 // repay counts the credits that have come back. They come by the other way, which may be stuck.
 func (w *way) repay(lane *lane) {
 	now := w.link.mesh.time.Elapsed()
-	if w.link.from(w.target).stuck() {
+	if w.starved || w.link.from(w.target).stuck() {
 		return
 	}
 	for lane.credits.len() > 0 && lane.credits.first().at <= now {
@@ -162,7 +164,7 @@ func (w *way) fly(lane *lane, p parcel) {
 		bandwidth = w.link.mesh.opts.Bandwidth
 	}
 	lane.free = max(lane.free, now) + time.Duration(int64(p.size())*int64(time.Second)/bandwidth)
-	lane.last = max(lane.last, lane.free+w.link.delay()+w.delay)
+	lane.last = max(lane.last, lane.free+w.link.delay()+w.delay+w.jittered())
 	together := lane.air.len() > 0 && lane.air.last().at == lane.last
 	if lane.air.push(flight{lane.last, p}); together {
 		return
@@ -172,6 +174,13 @@ func (w *way) fly(lane *lane, p parcel) {
 			w.land(lane)
 		}
 	})
+}
+
+func (w *way) jittered() time.Duration {
+	if w.jitter == 0 {
+		return 0
+	}
+	return time.Duration(w.link.chance.Int64N(int64(w.jitter) + 1))
 }
 
 // land lets the parcels arrive whose time has come.
