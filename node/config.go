@@ -14,9 +14,9 @@ import (
 type Config struct {
 	// Values are all that was given, by their names in the setting table.
 	Values    setting.Values
-	ID        message.NodeID
-	Rack      string // empty: none
-	Data      string // the data directory
+	ID        message.NodeID // -1: the cluster that the node joins gives it one
+	Rack      string         // empty: none
+	Data      string         // the data directory
 	Listeners []Listener
 	HTTP      string // address of metrics and health; empty: none
 	Profile   bool   // serve /debug/pprof there
@@ -35,9 +35,6 @@ func NewConfig(given map[string]string) (*Config, error) {
 		return nil, err
 	}
 	l := c.Layers()
-	if c.ID = message.NodeID(l.Number("node.id")); c.ID < 0 {
-		return nil, fmt.Errorf("broker.id=%d: give the broker a number of its own, 0 or more", c.ID)
-	}
 	c.Rack = l.Text("broker.rack")
 	c.HTTP, c.Profile = l.Text("http.listener"), l.Bool("http.profile")
 	if err := c.refuseMissing(l); err != nil {
@@ -49,7 +46,10 @@ func NewConfig(given map[string]string) (*Config, error) {
 	if err := c.takeListeners(l); err != nil {
 		return nil, err
 	}
-	return c, c.takeCluster(l)
+	if err := c.takeCluster(l); err != nil {
+		return nil, err
+	}
+	return c, c.takeNumber()
 }
 
 // admit keeps what the table knows and passes its check, notes what is Kafka's alone, and refuses the rest.

@@ -60,6 +60,7 @@ func TestRefusalsNameTheSettingAndTheRemedy(t *testing.T) {
 		{"advertised.listeners=PLAINTEXT://0.0.0.0:1", "advertised.listeners: clients cannot connect to 0.0.0.0: name an address, or leave advertised.listeners out"},
 		{"log.dirs=/a,/b", "log.dirs=/a,/b: Troupe keeps its data in one directory: name one"},
 		{"authorizer.class.name=x", "authorizer.class.name=x: there is no access control yet: leave it empty"},
+		{"node.id=-1", "node.id=-1: a node is given its number by the cluster that it joins: name nodes of that in --join, or give this one a number, 0 or more"},
 		{"nonsense", "--set nonsense: write --set name=value"},
 	} {
 		if _, err := Load(Sources{Set: []string{c.set}}); err == nil || err.Error() != c.want {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +43,7 @@ func (r *trio) start(more map[int][]string) (nodes map[int]*Node, failed map[int
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for i, set := range more {
-		c := configured(r.t, r.data[i], append([]string{"node.id=" + string(rune('0'+i)), "cluster.listen=" + r.mesh[i]}, set...)...)
+		c := configured(r.t, r.data[i], append([]string{"node.id=" + strconv.Itoa(i), "cluster.listen=" + r.mesh[i]}, set...)...)
 		all.Go(func() {
 			n, err := Start(c, io.Discard)
 			mu.Lock()
@@ -158,6 +160,56 @@ func TestAJoinerTakesTheClusterItFinds(t *testing.T) {
 		t.Error("a twin has had the node fenced")
 	}
 	r.stop(nodes)
+}
+
+// Who joins without a number is given one that nobody has, and keeps it.
+func TestJoinersAreGivenNumbers(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	r := newTrio(t)
+	var joiners []string
+	for _, name := range []string{"cluster.join=", "node.id=-1,cluster.join="} {
+		joiners = append(joiners, name+r.mesh[1])
+	}
+	first, failed := r.start(map[int][]string{1: nil})
+	if failed[1] != nil {
+		t.Fatal(failed[1])
+	}
+	for range 2 {
+		var numbers []message.NodeID
+		nodes := r.joinUnnumbered(joiners)
+		for _, n := range nodes {
+			numbers = append(numbers, n.config.ID)
+		}
+		imageOf(t, first[1], 3)
+		if slices.Sort(numbers); !slices.Equal(numbers, []message.NodeID{2, 3}) {
+			t.Errorf("the numbers are %d", numbers)
+		}
+		for _, n := range nodes {
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	r.stop(first)
+}
+
+// joinUnnumbered starts places 2 and 3 side by side, which are told nothing but settings.
+func (r *trio) joinUnnumbered(settings []string) (nodes [2]*Node) {
+	var all sync.WaitGroup
+	for i, set := range settings {
+		c := configured(r.t, r.data[i+2], append(strings.Split(set, ","), "cluster.listen="+r.mesh[i+2])...)
+		all.Go(func() {
+			var err error
+			if nodes[i], err = Start(c, io.Discard); err != nil {
+				r.t.Errorf("%s: %v", set, err)
+			}
+		})
+	}
+	all.Wait()
+	if r.t.Failed() {
+		r.t.FailNow()
+	}
+	return nodes
 }
 
 // A first node that has lost its disk is told nothing of the others, but they look for it.

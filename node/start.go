@@ -130,6 +130,9 @@ func (n *Node) takeDirectory() (vfs.FS, Format, error) {
 	if err := refuseFull(files); err != nil {
 		return nil, Format{}, unusable(n.config.Data, err)
 	}
+	if err := n.number(files); err != nil {
+		return nil, Format{}, unusable(n.config.Data, err)
+	}
 	cluster := ""
 	if n.config.Cluster.Listen == "" {
 		cluster = newClusterID() // of one's own; where there are others, they are asked

@@ -192,7 +192,7 @@ func (k *Controller) otherwise(c stage.Context, m any) {
 	}
 	switch m.(type) {
 	case *message.CreateTopics, *message.DeleteTopics, *message.CreatePartitions, *message.AlterConfigs, *message.ElectLeaders,
-		*message.UpdateFeatures, *message.AllocateProducerIDs, *message.RegisterBroker, *message.ReassignPartitions, *message.UnregisterBroker,
+		*message.UpdateFeatures, *message.AllocateProducerIDs, *message.AssignNode, *message.RegisterBroker, *message.ReassignPartitions, *message.UnregisterBroker,
 		*message.AlterPartition, *message.BrokerHeartbeat:
 		k.request(c, request{c.Caller(), m})
 	case *stage.TimedOut, *stage.Down:

@@ -173,6 +173,13 @@ type ProducerIDs struct {
 	Count int32
 }
 
+// AssignNode asks the controller for the number of a node that is to join and has none; NodeAssigned answers. It may be asked by one that is
+// no node yet.
+type AssignNode struct{}
+
+// NodeAssigned is a number that no node has and that nobody else was or will be given; a zero one is of no controller.
+type NodeAssigned struct{ Node NodeID }
+
 // NewProducerID asks this node's broker actor for one producer id; ProducerID answers.
 type NewProducerID struct{}
 

@@ -88,6 +88,9 @@ type FeatureRecord struct {
 // ProducerIDsRecord says that every producer id below Next is given out.
 type ProducerIDsRecord struct{ Next int64 }
 
+// NodeIDsRecord says that the controller gives no node a number below Next any more.
+type NodeIDsRecord struct{ Next NodeID }
+
 type recordTag uint8
 
 const (
@@ -103,6 +106,7 @@ const (
 	tagProducerIDs
 	tagDrain
 	tagDirectory
+	tagNodeIDs
 )
 
 func (*ClusterRecord) metadataRecord() recordTag     { return tagCluster }
@@ -117,3 +121,4 @@ func (*DirectoryRecord) metadataRecord() recordTag   { return tagDirectory }
 func (*BrokerRemoved) metadataRecord() recordTag     { return tagBrokerRemoved }
 func (*FeatureRecord) metadataRecord() recordTag     { return tagFeature }
 func (*ProducerIDsRecord) metadataRecord() recordTag { return tagProducerIDs }
+func (*NodeIDsRecord) metadataRecord() recordTag     { return tagNodeIDs }

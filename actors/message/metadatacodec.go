@@ -119,6 +119,8 @@ func (e metadataEncoder) record(r MetadataRecord) {
 		e.bool(r.Gone)
 	case *ProducerIDsRecord:
 		e.int(r.Next)
+	case *NodeIDsRecord:
+		e.node(r.Next)
 	default:
 		panic(fmt.Sprintf("metadata: no encoding for %T", r))
 	}
@@ -251,6 +253,8 @@ func (d *metadataDecoder) record() MetadataRecord {
 		return &FeatureRecord{Name: d.text(), Level: int16(d.int(math.MaxInt16)), Gone: d.bool()}
 	case tagProducerIDs:
 		return &ProducerIDsRecord{Next: d.int(math.MaxInt64)}
+	case tagNodeIDs:
+		return &NodeIDsRecord{Next: d.node()}
 	default:
 		if d.err == nil {
 			d.err = fmt.Errorf("it holds a record of the unknown kind %d", tag)

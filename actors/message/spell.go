@@ -157,6 +157,9 @@ func (m *ProducerIDs) spell(s *scribe) {
 	number(s, &m.Count)
 }
 
+func (m *AssignNode) spell(*scribe)     {}
+func (m *NodeAssigned) spell(s *scribe) { number(s, &m.Node) }
+
 func (m *RegisterBroker) spell(s *scribe) {
 	number(s, &m.Node)
 	s.id(&m.Incarnation)

@@ -60,6 +60,8 @@ const (
 	wordEnlist
 	wordEnlisted
 	wordUncoordinated
+	wordAssignNode
+	wordNodeAssigned
 )
 
 func (*Raft) word() tag                { return wordRaft }
@@ -96,6 +98,8 @@ func (*Marked) word() tag              { return wordMarked }
 func (*Enlist) word() tag              { return wordEnlist }
 func (*Enlisted) word() tag            { return wordEnlisted }
 func (*Uncoordinated) word() tag       { return wordUncoordinated }
+func (*AssignNode) word() tag          { return wordAssignNode }
+func (*NodeAssigned) word() tag        { return wordNodeAssigned }
 
 // Lane is the way that a word takes to another node, so that big ones do not hold up those that keep the cluster alive.
 type Lane uint8
@@ -165,6 +169,8 @@ var words = [...]func() Word{
 	wordEnlist:              func() Word { return new(Enlist) },
 	wordEnlisted:            func() Word { return new(Enlisted) },
 	wordUncoordinated:       func() Word { return new(Uncoordinated) },
+	wordAssignNode:          func() Word { return new(AssignNode) },
+	wordNodeAssigned:        func() Word { return new(NodeAssigned) },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

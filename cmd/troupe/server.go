@@ -38,7 +38,7 @@ A broker that cannot make anything durable any more ends by itself, with exit co
   troupe server --data /var/lib/troupe --listeners PLAINTEXT://:9092 --set num.partitions=3
   troupe server --config server.properties
   TROUPE_LOG_RETENTION_MS=3600000 troupe server
-  troupe server --node-id 2 --data two --listeners PLAINTEXT://:9093 --http :9645 --cluster 127.0.0.1:6223 --join 127.0.0.1:6222`,
+  troupe server --data two --listeners PLAINTEXT://:9093 --http :9645 --cluster 127.0.0.1:6223 --join 127.0.0.1:6222`,
 		RunE: func(c *cobra.Command, _ []string) error { return s.run(c) },
 	}
 	f := c.Flags()
@@ -47,7 +47,7 @@ A broker that cannot make anything durable any more ends by itself, with exit co
 	f.StringVar(&s.data, "data", "", "the data `directory` (log.dirs; troupe-data)")
 	f.StringVar(&s.listen, "listeners", "", "where to listen for Kafka clients, `NAME://HOST:PORT` (listeners; PLAINTEXT://:9092)")
 	f.StringVar(&s.http, "http", "", "where to listen for metrics and health, `HOST:PORT` (http.listener; :9644)")
-	f.Int32Var(&s.id, "node-id", 0, "the broker's `number` (node.id; 1)")
+	f.Int32Var(&s.id, "node-id", 0, "the broker's `number` (node.id; 1, or what the cluster gives it if it joins one)")
 	f.StringVar(&s.cluster, "cluster", "", "where to listen for other nodes, `HOST:PORT` (cluster.listen; none: the node is alone)")
 	f.StringSliceVar(&s.join, "join", nil, "where another node of the cluster listens, `HOST:PORT`; may be repeated (cluster.join)")
 	f.Int32Var(&s.expect, "bootstrap-expect", 0, "how many new nodes found the cluster together, a `number` (bootstrap.expect)")

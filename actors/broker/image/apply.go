@@ -90,6 +90,8 @@ func (d *Draft) apply(r message.MetadataRecord) error {
 		d.setFeature(r)
 	case *message.ProducerIDsRecord:
 		d.image.nextProducerID = r.Next
+	case *message.NodeIDsRecord:
+		d.image.nextNode = r.Next
 	default:
 		return fmt.Errorf("nobody knows what it does")
 	}

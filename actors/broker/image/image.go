@@ -32,7 +32,8 @@ type Image struct {
 	removed  *btree.Map[int64, message.TopicID] // the last topics that were removed, in order
 
 	nextProducerID int64
-	partitions     int // in all topics
+	nextNode       message.NodeID // the controller gives no smaller number to a node any more
+	partitions     int            // in all topics
 }
 
 // Topic is one topic. It is never changed once an image holds it.
@@ -268,6 +269,15 @@ func (i *Image) Feature(name string) int16 {
 
 // NextProducerID is the first producer id of the next block that will be handed out.
 func (i *Image) NextProducerID() int64 { return i.nextProducerID }
+
+// NextNode is the number for the next node that has none: larger than any there is, or was given.
+func (i *Image) NextNode() message.NodeID {
+	next := max(i.nextNode, 1)
+	for b := range i.Brokers() {
+		next = max(next, b.ID+1)
+	}
+	return next
+}
 
 // WithLeader is the same image with another leader of the quorum. Index and records stay.
 func (i *Image) WithLeader(n message.NodeID) *Image {

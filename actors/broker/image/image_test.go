@@ -44,7 +44,7 @@ func (d *draws) entry(i *Image) []message.MetadataRecord {
 	case 5:
 		return []message.MetadataRecord{&message.FeatureRecord{Name: "f", Level: 1, Gone: rapid.Bool().Draw(d.t, "gone")}}
 	case 6:
-		return []message.MetadataRecord{&message.ProducerIDsRecord{Next: i.NextProducerID() + 1000}}
+		return []message.MetadataRecord{&message.ProducerIDsRecord{Next: i.NextProducerID() + 1000}, &message.NodeIDsRecord{Next: i.NextNode() + 1}}
 	}
 	if b := i.Broker(node); b != nil && kind == 7 {
 		yes := rapid.Bool().Draw(d.t, "yes")

@@ -32,6 +32,9 @@ func (i *Image) Records() []message.MetadataRecord {
 	if i.nextProducerID != 0 {
 		records = append(records, &message.ProducerIDsRecord{Next: i.nextProducerID})
 	}
+	if i.nextNode != 0 {
+		records = append(records, &message.NodeIDsRecord{Next: i.nextNode})
+	}
 	return records
 }
 

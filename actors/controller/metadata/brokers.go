@@ -26,6 +26,14 @@ func (t *turn) allocateProducerIDs(m *message.AllocateProducerIDs) *message.Prod
 	return &message.ProducerIDs{First: first, Count: producerIDBlock}
 }
 
+// assignNode gives a number away, once: the record that says so is committed before the number is used. A number that is not used after all
+// stays free.
+func (t *turn) assignNode() *message.NodeAssigned {
+	n := t.image().NextNode()
+	t.decide(&message.NodeIDsRecord{Next: n + 1})
+	return &message.NodeAssigned{Node: n}
+}
+
 // registerBroker lets a node take part. The epoch of its registration is the index of the record: it never repeats. The
 // same incarnation asking again, with nothing new, keeps its epoch. Another incarnation has died in between, and leaves every
 // in-sync set that has somebody else. Another directory has nothing of what the node had.

@@ -53,6 +53,8 @@ func (b *Brain) Decide(tip *image.Image, index int64, ask any) (d Decision, ok b
 		t.reply = t.updateFeatures(m)
 	case *message.AllocateProducerIDs:
 		t.reply = t.allocateProducerIDs(m)
+	case *message.AssignNode:
+		t.reply = t.assignNode()
 	case *message.RegisterBroker:
 		t.reply = t.registerBroker(m)
 	case *message.UnregisterBroker:

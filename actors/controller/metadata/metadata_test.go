@@ -121,6 +121,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "allocate":
 		f := strings.Fields(d.Input)
 		return p.ask(&message.AllocateProducerIDs{Broker: message.NodeID(number(f[0])), Epoch: int64(number(f[1]))})
+	case "assign-node":
+		return p.ask(&message.AssignNode{})
 	case "image":
 		var b strings.Builder
 		for topic := range p.tip.Topics() {

@@ -2,8 +2,8 @@ package setting
 
 // brokerNode is who the broker is.
 var brokerNode = []Setting{
-	{Name: "node.id", Type: Int, Default: "1", Min: 0, MinSet: true, Synonyms: []Synonym{{Name: "broker.id"}},
-		Sentence: "The broker's number in its cluster. It is kept in the data directory and cannot change there."},
+	{Name: "node.id", Type: Int, Default: "1", Min: -1, MinSet: true, Synonyms: []Synonym{{Name: "broker.id"}},
+		Sentence: "The broker's number in its cluster. It is kept in the data directory and cannot change there. -1, or nothing at all on a node that joins a cluster: the cluster gives it one."},
 	{Name: "broker.id", Type: Int, Default: "1", Min: -1, MinSet: true,
 		Sentence: "The older name of node.id."},
 	{Name: "broker.rack", Type: String, Null: true,
