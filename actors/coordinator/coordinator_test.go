@@ -111,6 +111,7 @@ func (v *sheet) OffsetForTime(int64, int64) (message.TimedOffset, bool, error) {
 func (v *sheet) MaxTimestamp(int64) (message.TimedOffset, bool, error)         { panic("nobody asks") }
 func (v *sheet) EpochEnd(int32) (int32, int64)                                 { panic("nobody asks") }
 func (v *sheet) EpochAt(int64) int32                                           { panic("nobody asks") }
+func (v *sheet) Aborted(int64, int64) ([]message.Aborted, error)               { panic("nobody asks") }
 func (v *sheet) Bytes() int64                                                  { return int64(len(v.bytes)) }
 
 func (s *scene) lead(leader message.NodeID) {

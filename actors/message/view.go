@@ -23,6 +23,9 @@ type View interface {
 	OffsetForTime(millis, limit int64) (at TimedOffset, found bool, err error)
 	// MaxTimestamp is the record below limit with the largest timestamp. It may read.
 	MaxTimestamp(limit int64) (at TimedOffset, found bool, err error)
+	// Aborted are the aborted transactions of which a reader of the offsets from from on up to to, which is at most the last stable offset, may
+	// meet a batch. It may read.
+	Aborted(from, to int64) ([]Aborted, error)
 	// EpochEnd is the largest leader epoch that is at most epoch, and the offset at which it ends; (-1, -1) if none.
 	EpochEnd(epoch int32) (found int32, end int64)
 	// EpochAt is the leader epoch of the batch at offset, -1 if the log does not know.
@@ -56,6 +59,14 @@ type Slice struct {
 type TimedOffset struct {
 	Offset, Timestamp int64
 	LeaderEpoch       int32
+}
+
+// Aborted is a transaction that was aborted, as a reader of what is committed has to know it (KIP-98).
+type Aborted struct {
+	Producer int64
+	First    int64 // offset of its first batch; that of the marker if it has none
+	Last     int64 // offset of its marker
+	Stable   int64 // of the transactions that were open when it ended the first begins here, or Last+1
 }
 
 // ErrOffsetOutOfRange is a read outside of what the log holds.

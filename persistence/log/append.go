@@ -19,7 +19,10 @@ import (
 // Errors wrap vfs.ErrFull where the disk has no room.
 //
 // If a partial write cannot be cut away, nothing is appended any more until the log is opened anew.
-func (l *Log) Append(b record.Batch, now time.Time) error {
+func (l *Log) Append(b record.Batch, now time.Time) error { return l.append(b, nil, now) }
+
+// append is Append, with an entry for the index of aborted transactions if the batch is a marker that has one.
+func (l *Log) append(b record.Batch, aborted *message.Aborted, now time.Time) error {
 	if err := l.admits(b); err != nil {
 		return err
 	}
@@ -32,7 +35,7 @@ func (l *Log) Append(b record.Batch, now time.Time) error {
 	if err := l.notice(b.LeaderEpoch(), b.BaseOffset()); err != nil {
 		return fmt.Errorf("noting leader epoch %d of %s: %w", b.LeaderEpoch(), l.place.dir, err)
 	}
-	if err := l.write(b); err != nil {
+	if err := l.writeWith(b, aborted); err != nil {
 		if l.shape.epochs.last() != before.last() {
 			l.reshape().epochs = before
 		}
@@ -46,6 +49,28 @@ func (l *Log) Append(b record.Batch, now time.Time) error {
 	l.next = b.NextOffset()
 	l.trail.add(spot{l.size, l.next})
 	l.dirty.last = true
+	return nil
+}
+
+// writeWith writes a batch, and in front of it its entry in the index of aborted transactions: all or nothing. A marker without an entry
+// is unproven.
+func (l *Log) writeWith(b record.Batch, aborted *message.Aborted) error {
+	if aborted == nil {
+		err := l.write(b)
+		if err == nil && aborting(b) {
+			l.aborts.unproven = append(l.aborts.unproven, b.BaseOffset())
+		}
+		return err
+	}
+	sum, err := l.writeAbort(*aborted)
+	if err != nil {
+		return fmt.Errorf("noting an aborted transaction of %s: %w", l.place.dir, err)
+	}
+	if err := l.write(b); err != nil {
+		l.trimAborts()
+		return err
+	}
+	l.aborts.list, l.aborts.sum = append(l.aborts.list, *aborted), sum
 	return nil
 }
 
@@ -165,6 +190,7 @@ func (l *Log) begin(segments []*segment) {
 	next := segments[len(segments)-1]
 	l.setSegments(segments).damaged = nil
 	l.size, l.index = 0, sketch{base: next.base, maxTime: noTime}
+	l.setAborts(nil)
 	l.dirty.follow(next.log)
 	l.trail.clear()
 }
@@ -175,6 +201,8 @@ func (l *Log) seal(seg *segment, bound int64) {
 	seg.size, seg.bound = l.size, bound
 	sum := &summary{next: l.next, size: l.size, maxTime: l.index.maxTime, count: len(l.index.entries), entries: l.index.entries, damaged: l.shape.damaged}
 	seg.known.Store(sum)
+	aborted := l.aborts.list
+	seg.aborted.Store(&aborted)
 	l.dirty.seal()
 	_ = l.saveSealed(seg, sum) // SaveIndexes tries again
 }

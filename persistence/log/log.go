@@ -3,12 +3,13 @@
 //
 //	<dir>/00000000000000000000.log    record batches, one behind the other, as they are on the wire
 //	<dir>/00000000000000000000.index  sparse index of a sealed segment (index.go), can be made anew
+//	<dir>/00000000000000000000.txnindex  which transactions were aborted, if any were (aborts.go), can be made anew
 //	<dir>/00000000000000004711.log    the last segment's index is in memory only
 //	<dir>/start                       where the first segment begins, if not at 0 (start.go)
 //	<dir>/epochs                      where each leader epoch begins (epochs.go), can be made anew
 //
 // A segment's name is the offset of its first record, or of the first it will have. Directory and files are made by the
-// first append. It refuses to know about commits, syncs and producers: it says what is dirty, its owner has it synced.
+// first append. It refuses to know about commits, syncs and producers (but for what was aborted): it says what is dirty, its owner has it synced.
 package log
 
 import (
@@ -77,6 +78,8 @@ type Log struct {
 	since time.Time
 	index sketch // of the last segment
 	trail trail  // of the last segment
+
+	aborts aborts
 
 	history   handle // the epochs file
 	first     handle // the start file
@@ -206,7 +209,7 @@ var errRetired = errors.New("it is retired")
 // Retire saves the indexes and lets go of most memory. The log takes nothing more, but its views can be read until Close.
 func (l *Log) Retire() error {
 	err := l.SaveIndexes()
-	l.broken, l.index, l.trail = errRetired, sketch{base: l.index.base}, trail{}
+	l.broken, l.index, l.trail, l.aborts = errRetired, sketch{base: l.index.base}, trail{}, aborts{}
 	return err
 }
 
@@ -217,7 +220,7 @@ func (l *Log) Close() error {
 		err = l.SaveIndexes()
 	}
 	for _, seg := range l.shape.segments {
-		err = errors.Join(err, seg.log.close(), seg.index.close())
+		err = errors.Join(err, seg.log.close(), seg.index.close(), seg.aborts.close())
 	}
 	return errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed())
 }
@@ -227,7 +230,8 @@ func (l *Log) Remove() error {
 	var err error
 	for _, seg := range l.shape.segments {
 		seg.log.gone.Store(true)
-		err = errors.Join(err, seg.log.close(), seg.index.close())
+		seg.aborts.gone.Store(true)
+		err = errors.Join(err, seg.log.close(), seg.index.close(), seg.aborts.close())
 	}
 	l.history.gone.Store(true)
 	l.first.gone.Store(true)

@@ -132,7 +132,8 @@ func (m *model) reopen(t *rapid.T) {
 	if r.Cut != 0 || r.Quarantine != nil {
 		t.Fatalf("recovery of a whole log: %+v", r)
 	}
-	mustSync(t, r.Dirty)
+	m.prove(t)
+	mustSync(t, append(r.Dirty, m.log.Dirty()...))
 	m.synced = m.end
 }
 
@@ -169,7 +170,8 @@ func (m *model) fail(t *rapid.T) {
 			t.Fatalf("the log ends at %d and not at %d: %+v", m.log.End(), m.end, r)
 		}
 	}
-	mustSync(t, r.Dirty)
+	m.prove(t)
+	mustSync(t, append(r.Dirty, m.log.Dirty()...))
 	m.synced = m.end
 }
 
@@ -201,7 +203,8 @@ func (m *model) crash(t *rapid.T) {
 		m.synced = m.end
 	}
 	r = m.open(t, point)
-	mustSync(t, r.Dirty)
+	m.prove(t)
+	mustSync(t, append(r.Dirty, m.log.Dirty()...))
 	if m.log.End() < m.synced || m.log.End() > m.end {
 		t.Fatalf("recovered again, the log ends at %d and not at %d to %d", m.log.End(), m.synced, m.end)
 	}
@@ -243,6 +246,7 @@ func (m *model) check(t *rapid.T) {
 	if len(visible) > 0 {
 		m.checkRead(t, visible)
 		m.checkTime(t, visible)
+		m.checkAborted(t, visible)
 	}
 }
 
@@ -343,6 +347,12 @@ func TestModel(t *testing.T) {
 			"":            m.check,
 			"append":      m.append,
 			"append more": m.append,
+			"transaction": m.appendTxn,
+			"transactions": func(t *rapid.T) {
+				for range rapid.IntRange(2, 10).Draw(t, "steps") {
+					m.appendTxn(t)
+				}
+			},
 			"append many": func(t *rapid.T) { m.append(t); m.append(t); m.append(t); m.append(t) },
 			"sync":        m.sync,
 			"truncate":    m.truncate,

@@ -59,6 +59,7 @@ type recovery struct {
 	proven  int64             // bytes of the segment that is read which come before the recovery point
 	covered int64             // bytes that the index file of the segment speaks of
 	tails   []tail            // what no sync is known to have proved
+	markers []int64           // that abort, in the segment that is read
 }
 
 func (r *recovery) run(start int64) error {
@@ -146,7 +147,8 @@ func (r *recovery) list() ([]*segment, error) {
 		switch {
 		case ok && ext == logExt:
 			found = append(found, newSegment(place, base))
-		case ok && ext == indexExt && !slices.Contains(names, strings.TrimSuffix(name, indexExt)+logExt),
+			found[len(found)-1].expectAborts(names)
+		case ok && (ext == indexExt || ext == abortsExt) && !slices.Contains(names, strings.TrimSuffix(name, ext)+logExt),
 			strings.HasSuffix(name, ".tmp"):
 			if err := place.fs.Remove(place.path(name)); err != nil {
 				return nil, err
@@ -233,6 +235,9 @@ func (r *recovery) scan(segments []*segment) (whole bool, err error) {
 	}
 	r.tails = append(r.tails, tail{seg, min(r.proven, w.at)})
 	l.next, l.size, r.least = w.next, w.at, w.epoch
+	if err := r.recoverAborts(seg); err != nil {
+		return false, err
+	}
 	l.shape.damaged, l.shape.epochs = r.damaged, r.epochs
 	r.damaged = nil
 	if err := r.forgetIndex(seg); err != nil {
@@ -315,6 +320,14 @@ func (r *recovery) read(w *walker, seg *segment) (cut bool, err error) {
 			r.proven = w.at + int64(b.Size())
 		}
 		r.take(b, believed)
+		if b.Attributes().Has(record.Control) {
+			if b, err = w.whole(); err != nil {
+				return false, err
+			}
+			if aborting(b) {
+				r.markers = append(r.markers, b.BaseOffset())
+			}
+		}
 		l.index.add(b, w.at, l.shape.rules.interval)
 		w.pass(b, believed)
 	}

@@ -37,6 +37,11 @@ func (r *recovery) settle() error {
 		if err := last.log.Sync(); err != nil {
 			return err
 		}
+		if last.indexed {
+			if err := last.aborts.Sync(); err != nil {
+				return err
+			}
+		}
 	}
 	return r.log.place.chain()[0].Sync()
 }
@@ -84,6 +89,9 @@ func (r *recovery) rewrite() error {
 		if err := t.rewrite(size); err != nil {
 			return fmt.Errorf("writing the tail of %s again: %w", t.seg.log.path(), err)
 		}
+		if err := r.rewriteAborts(t.seg); err != nil {
+			return fmt.Errorf("writing %s again: %w", t.seg.aborts.path(), err)
+		}
 	}
 	if l.history.file.Load() != nil && !slices.Contains(l.dirty.files, message.Syncer(&l.history)) {
 		if err := l.saveEpochs(l.shape.epochs); err != nil {
@@ -125,6 +133,9 @@ func (r *recovery) doubtAll() {
 	for _, t := range r.tails {
 		if t.seg != l.last() {
 			l.dirty.add(t.seg.log)
+		}
+		if t.seg.indexed {
+			l.dirty.add(t.seg.aborts)
 		}
 	}
 	for _, h := range []*handle{&l.history, &l.first} {

@@ -19,6 +19,10 @@ type segment struct {
 	log   *handle // shared with the segment that a cut makes of this one
 	index handle
 
+	aborts  *handle                           // shared likewise
+	indexed bool                              // there is such a file; the owner's
+	aborted atomic.Pointer[[]message.Aborted] // sealed: what it says, loaded at first need
+
 	size  int64 // sealed: bytes
 	bound int64 // sealed: the next segment's base, where this one should end
 	known atomic.Pointer[summary]
@@ -43,6 +47,7 @@ func newSegment(p *place, base int64) *segment {
 	stem := fmt.Sprintf("%020d", base)
 	s := &segment{base: base, log: &handle{place: p, name: stem + logExt}}
 	s.index.place, s.index.name = p, stem+indexExt
+	s.aborts = &handle{place: p, name: stem + abortsExt}
 	return s
 }
 

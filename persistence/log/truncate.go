@@ -103,8 +103,12 @@ func (l *Log) cutPart(i int, p *part, to spot) error {
 	}
 	damaged := slices.DeleteFunc(slices.Clone(p.damaged), func(d message.Damaged) bool { return d.First >= to.next })
 	l.doom(&p.index)
+	aborted, err := l.view(message.Bounds{}).abortsOf(i)
+	if err != nil {
+		return err
+	}
 	seg := newSegment(l.place, p.base)
-	seg.log = p.log
+	seg.log, seg.aborts, seg.indexed = p.log, p.aborts, p.indexed
 	l.dirty.last, l.dirty.dir = false, true
 	l.begin(append(slices.Clone(l.shape.segments[:i]), seg))
 	l.shape.damaged = damaged
@@ -112,6 +116,9 @@ func (l *Log) cutPart(i int, p *part, to spot) error {
 	l.index.entries, l.index.maxTime = entries, maxTime
 	l.size, l.next = to.at, to.next
 	l.start = min(l.start, l.next)
+	if err := l.cutAborts(aborted, to.next); err != nil {
+		return err
+	}
 	return l.cutEpochs(to.next)
 }
 
@@ -157,6 +164,7 @@ func (l *Log) TruncateAll(offset int64) error {
 	}
 	l.setSegments(nil)
 	l.trail.clear()
+	l.aborts = aborts{}
 	l.start, l.next, l.size = offset, offset, 0
 	if err := l.cutEpochs(0); err != nil {
 		return err
@@ -182,7 +190,12 @@ func (l *Log) drop(seg *segment) error {
 	l.dirty.dir = true
 	l.doom(seg.log)
 	l.doom(&seg.index)
-	return errors.Join(seg.log.remove(), seg.index.remove())
+	l.doom(seg.aborts)
+	err := errors.Join(seg.log.remove(), seg.index.remove())
+	if seg.indexed {
+		err = errors.Join(err, seg.aborts.remove())
+	}
+	return err
 }
 
 func (l *Log) doom(h *handle) {

@@ -17,6 +17,7 @@ type view struct {
 	size    int64 // of the last segment
 	maxTime int64
 	entries []entry
+	aborted []message.Aborted // of the last segment
 
 	committed, before spot // see trail
 }
@@ -33,7 +34,7 @@ func (l *Log) View(b message.Bounds) message.View {
 
 func (l *Log) view(b message.Bounds) *view {
 	b.LogStart, b.LogEnd = l.start, l.next
-	return &view{bounds: b, shape: l.shape, size: l.size, maxTime: l.index.maxTime, entries: l.index.entries}
+	return &view{bounds: b, shape: l.shape, size: l.size, maxTime: l.index.maxTime, entries: l.index.entries, aborted: l.aborts.list}
 }
 
 // Bounds are where the log starts, what is committed and stable, and where it ends.
