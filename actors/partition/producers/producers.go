@@ -1,15 +1,25 @@
 // Package producers is the brain that remembers who has written what to a partition: the last five batches of every
-// idempotent producer, so that a retry is answered and not written again (KIP-98, S21-S24).
+// idempotent producer, so that a retry is answered and not written again (KIP-98, S21-S24), and which transactions are open
+// (transactions.go).
 //
-// It decides from batch headers alone and knows no clock: the time comes with each call. Its picture of one offset is a
+// It decides from batch headers and markers alone and knows no clock: the time comes with each call. Its picture of one offset is a
 // snapshot:
 //
-//	 0  4 magic "TPS1"        8  8 offset: everything below it is in the picture
-//	 4  4 CRC-32C of 8 on    16  4 count of producers, then each, in ascending order of id:
+//	 0  4 magic "TPS2"        8  8 offset: everything below it is in the picture
+//	 4  4 CRC-32C of 8 on    16  4 count of producers, then each, in ascending order of id, then the transactions:
 //
-//	 0  8 producer id         18  1 count of batches, 1 to 5, then each, oldest first:
-//	 8  2 producer epoch       0  4 first sequence        8  8 base offset
-//	10  8 last seen, millis    4  4 last sequence        16  8 timestamp, millis
+//	 0  8 producer id         30  8 timestamp of its last batch or marker, millis
+//	 8  2 producer epoch      38  1 count of batches, 0 to 5, then each, oldest first:
+//	10  8 last seen, millis    0  4 first sequence        8  8 base offset
+//	18  8 first offset of its  4  4 last sequence        16  8 timestamp, millis
+//	      open transaction, -1
+//	26  4 coordinator epoch, -1
+//
+//	 0  4 count of transactions that have ended and whose markers may not be committed yet, then each, in ascending order:
+//	 0  8 first offset         8  8 offset of its marker
+//
+// Pictures with the magic "TPS1", from before there were transactions, are read too: in them a producer is 19 bytes, with the count
+// behind last seen, has one batch at least, and nothing follows the producers.
 package producers
 
 import (
@@ -28,14 +38,20 @@ import (
 const remembered = 5
 
 // Producers is what one partition knows of its idempotent producers. The zero value knows nobody and holds no memory.
-type Producers struct{ byID map[int64]*producer }
+type Producers struct {
+	byID      map[int64]*producer
+	undecided undecided
+}
 
 // producer is one of them.
 type producer struct {
-	seenMillis int64 // by the broker's clock
-	batches    [remembered]batch
-	count      uint8
-	epoch      int16
+	seenMillis  int64 // by the broker's clock
+	timestamp   int64 // of its last batch or marker
+	txnStart    int64 // where its open transaction begins; none: there is none
+	coordinator int32 // epoch of the coordinator that sent the last marker; -1: there was none
+	batches     [remembered]batch
+	count       uint8
+	epoch       int16
 }
 
 // batch is one that was appended.
@@ -61,18 +77,24 @@ func (p *Producers) Check(b record.Batch, verified bool) Verdict {
 	if id < 0 {
 		return Verdict{}
 	}
+	known := p.byID[id]
+	if unnumbered(b) {
+		return known.admit(b)
+	}
 	if b.BaseSequence() < 0 || b.ProducerEpoch() < 0 {
 		return Verdict{Code: message.InvalidRecord, Message: fmt.Sprintf(
 			"producer %d sends sequence %d in epoch %d: neither may be negative", id, b.BaseSequence(), b.ProducerEpoch())}
 	}
-	known := p.byID[id]
 	if known == nil {
 		return checkUnknown(b, verified)
 	}
 	if v, ok := known.duplicate(b); ok {
 		return v
 	}
-	return known.follow(b)
+	if v := known.follow(b); v.Code != message.OK {
+		return v
+	}
+	return known.mixes(b)
 }
 
 // Knows says that a producer has written here and is not forgotten.
@@ -101,13 +123,16 @@ func (p *producer) duplicate(b record.Batch) (Verdict, bool) {
 	return Verdict{}, false
 }
 
-// follow asks for the next sequence in the same epoch, or 0 in a newer one (S22).
+// follow asks for the next sequence in the same epoch, or 0 in a newer one, be it that a marker has begun it (S22).
 func (p *producer) follow(b record.Batch) Verdict {
-	first, next := b.BaseSequence(), after(p.batches[p.count-1].last)
+	if b.ProducerEpoch() < p.epoch {
+		return p.older(b)
+	}
+	first, next := b.BaseSequence(), int32(0)
+	if p.count > 0 {
+		next = after(p.batches[p.count-1].last)
+	}
 	switch {
-	case b.ProducerEpoch() < p.epoch:
-		return Verdict{Code: message.InvalidProducerEpoch, Message: fmt.Sprintf(
-			"producer %d's epoch %d is older than %d: a newer instance has taken its place", b.ProducerID(), b.ProducerEpoch(), p.epoch)}
 	case b.ProducerEpoch() > p.epoch && first != 0:
 		return outOfOrder("producer %d must begin epoch %d with sequence 0, not %d", b.ProducerID(), b.ProducerEpoch(), first)
 	case b.ProducerEpoch() == p.epoch && first != next:
@@ -116,15 +141,27 @@ func (p *producer) follow(b record.Batch) Verdict {
 	return Verdict{}
 }
 
+func (p *producer) older(b record.Batch) Verdict {
+	return Verdict{Code: message.InvalidProducerEpoch, Message: fmt.Sprintf(
+		"producer %d's epoch %d is older than %d: a newer instance has taken its place", b.ProducerID(), b.ProducerEpoch(), p.epoch)}
+}
+
 func outOfOrder(format string, args ...any) Verdict {
 	return Verdict{Code: message.OutOfOrderSequenceNumber, Message: fmt.Sprintf(format, args...)}
 }
 
-// Append remembers a batch that is in the log, whose base offset is set.
+// Append remembers a batch that is in the log, whose base offset is set, or a marker.
 func (p *Producers) Append(b record.Batch, now time.Time) {
-	id := b.ProducerID()
-	if id < 0 || b.Attributes().Has(record.Control) {
+	id, control := b.ProducerID(), b.Attributes().Has(record.Control)
+	if id < 0 {
 		return
+	}
+	marker := record.Marker{}
+	if control {
+		var ends bool
+		if marker, ends = ending(b); !ends {
+			return
+		}
 	}
 	known := p.byID[id]
 	if known == nil {
@@ -133,15 +170,25 @@ func (p *Producers) Append(b record.Batch, now time.Time) {
 	if known.epoch != b.ProducerEpoch() {
 		known.epoch, known.count = b.ProducerEpoch(), 0
 	}
-	known.seenMillis = now.UnixMilli()
-	known.push(batch{first: b.BaseSequence(), last: lastSequence(b), base: b.BaseOffset(), timestamp: b.MaxTimestamp()})
+	known.seenMillis, known.timestamp = now.UnixMilli(), b.MaxTimestamp()
+	if control {
+		p.end(known, marker, b.BaseOffset())
+		return
+	}
+	if !unnumbered(b) {
+		known.push(batch{first: b.BaseSequence(), last: lastSequence(b), base: b.BaseOffset(), timestamp: b.MaxTimestamp()})
+	}
+	if b.Attributes().Has(record.Transactional) && known.txnStart == none {
+		known.txnStart = b.BaseOffset()
+		p.undecided.begin(known.txnStart)
+	}
 }
 
 func (p *Producers) add(id int64, epoch int16) *producer {
 	if p.byID == nil {
 		p.byID = make(map[int64]*producer)
 	}
-	known := &producer{epoch: epoch}
+	known := &producer{epoch: epoch, txnStart: none, coordinator: -1}
 	p.byID[id] = known
 	return known
 }
@@ -156,10 +203,10 @@ func (p *producer) push(b batch) {
 	p.count++
 }
 
-// Expire forgets everybody who has not written for the given time (S24).
+// Expire forgets everybody who has not written for the given time and has no transaction open (S24).
 func (p *Producers) Expire(now time.Time, silence time.Duration) {
 	limit := now.Add(-silence).UnixMilli()
-	maps.DeleteFunc(p.byID, func(_ int64, known *producer) bool { return known.seenMillis <= limit })
+	maps.DeleteFunc(p.byID, func(_ int64, known *producer) bool { return known.seenMillis <= limit && known.txnStart == none })
 	if len(p.byID) == 0 {
 		p.byID = nil
 	}
@@ -173,9 +220,12 @@ func (p *Producers) Describe() []message.ProducerState {
 	out := make([]message.ProducerState, 0, len(p.byID))
 	for _, id := range p.ids() {
 		known := p.byID[id]
-		last := known.batches[known.count-1]
-		out = append(out, message.ProducerState{ID: id, Epoch: known.epoch, LastSequence: last.last,
-			LastTimestamp: last.timestamp, CoordinatorEpoch: -1, TxnStart: -1})
+		last := int32(-1)
+		if known.count > 0 {
+			last = known.batches[known.count-1].last
+		}
+		out = append(out, message.ProducerState{ID: id, Epoch: known.epoch, LastSequence: last,
+			LastTimestamp: known.timestamp, CoordinatorEpoch: known.coordinator, TxnStart: known.txnStart})
 	}
 	return out
 }
@@ -191,4 +241,4 @@ func lastSequence(b record.Batch) int32 {
 func after(sequence int32) int32 { return (sequence + 1) & math.MaxInt32 }
 
 // Clear forgets everybody and holds no memory any more.
-func (p *Producers) Clear() { p.byID = nil }
+func (p *Producers) Clear() { *p = Producers{} }

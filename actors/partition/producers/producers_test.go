@@ -233,11 +233,24 @@ func FuzzDecode(f *testing.F) {
 	f.Add((&Producers{}).Snapshot(0))
 	f.Add(written(1, 1).Snapshot(1))
 	f.Add(written(6, 3).Snapshot(100))
+	p := written(2, 1)
+	p.Append(transactional(8, 0, 0, 1, 2), noon)
+	p.Append(transactional(9, 0, -1, 1, 3), noon)
+	p.Append(marker(message.Mark{Producer: 8}, 4), noon)
+	f.Add(p.Snapshot(5))
+	f.Add(append([]byte("TPS1"), p.Snapshot(5)[4:]...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		seal(b)
 		p, offset, err := Decode(b)
-		if err == nil && !slices.Equal(p.Snapshot(offset), b) {
-			t.Errorf("%x is read as %x", b, p.Snapshot(offset))
+		if err != nil {
+			return
+		}
+		again := p.Snapshot(offset)
+		if string(b[:4]) == magic && !slices.Equal(again, b) {
+			t.Errorf("%x is read as %x", b, again)
+		}
+		if q, at, err := Decode(again); err != nil || at != offset || !slices.Equal(q.Snapshot(offset), again) {
+			t.Errorf("%x is read as %x: %v", again, q.Snapshot(offset), err)
 		}
 	})
 }

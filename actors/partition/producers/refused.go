@@ -51,7 +51,8 @@ func (r *Refused) Note(b record.Batch, code message.Code, why string, now time.T
 }
 
 func retriable(code message.Code) bool {
-	return code == message.KafkaStorageError || code == message.NotEnoughReplicas || code == message.NotLeaderOrFollower
+	return code == message.KafkaStorageError || code == message.NotEnoughReplicas || code == message.NotLeaderOrFollower ||
+		code == message.ConcurrentTransactions
 }
 
 // Behind is the verdict on a batch that comes behind one that was refused; the zero Verdict for every other.

@@ -5,21 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
 // The sizes of the layout that the package's doc draws.
 const (
-	magic        = "TPS1"
+	magic        = "TPS2"
 	headSize     = 20
-	producerSize = 19
+	producerSize = 39
 	batchSize    = 24
+	endedSize    = 16
+
+	magicBefore        = "TPS1" // there were no transactions yet
+	producerSizeBefore = 19
 )
 
 // Snapshot is the picture of everything below offset.
 func (p *Producers) Snapshot(offset int64) []byte {
-	b := make([]byte, 0, headSize+len(p.byID)*(producerSize+remembered*batchSize))
+	b := make([]byte, 0, headSize+len(p.byID)*(producerSize+remembered*batchSize)+4)
 	b = append(b, magic...)
 	b = binary.BigEndian.AppendUint32(b, 0)
 	b = binary.BigEndian.AppendUint64(b, uint64(offset))
@@ -27,6 +32,7 @@ func (p *Producers) Snapshot(offset int64) []byte {
 	for _, id := range p.ids() {
 		b = p.byID[id].encode(b, id)
 	}
+	b = p.undecided.encode(b)
 	binary.BigEndian.PutUint32(b[4:], checksum(b))
 	return b
 }
@@ -38,6 +44,9 @@ func (p *producer) encode(b []byte, id int64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(id))
 	b = binary.BigEndian.AppendUint16(b, uint16(p.epoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.seenMillis))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.txnStart))
+	b = binary.BigEndian.AppendUint32(b, uint32(p.coordinator))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.timestamp))
 	b = append(b, p.count)
 	for _, batch := range p.batches[:p.count] {
 		b = binary.BigEndian.AppendUint32(b, uint32(batch.first))
@@ -48,48 +57,140 @@ func (p *producer) encode(b []byte, id int64) []byte {
 	return b
 }
 
+// encode writes those that have ended: the open ones are their producers'.
+func (u *undecided) encode(b []byte) []byte {
+	at, count := len(b), uint32(0)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	for _, t := range u.list {
+		if t.marker != open {
+			b = binary.BigEndian.AppendUint64(b, uint64(t.first))
+			b = binary.BigEndian.AppendUint64(b, uint64(t.marker))
+			count++
+		}
+	}
+	binary.BigEndian.PutUint32(b[at:], count)
+	return b
+}
+
 // Decode reads a snapshot and says which offset it pictures. A damaged one is an error, and the log has to be read
 // instead.
 func Decode(b []byte) (Producers, int64, error) {
-	if len(b) < headSize || string(b[:4]) != magic {
+	if len(b) < headSize || string(b[:4]) != magic && string(b[:4]) != magicBefore {
 		return Producers{}, 0, errors.New("not a snapshot of producers")
 	}
 	if want, is := binary.BigEndian.Uint32(b[4:]), checksum(b); want != is {
 		return Producers{}, 0, fmt.Errorf("snapshot of producers: checksum is %08x, must be %08x", is, want)
 	}
-	offset, count := int64(binary.BigEndian.Uint64(b[8:])), int(binary.BigEndian.Uint32(b[16:]))
-	p := Producers{}
-	rest, last := b[headSize:], int64(-1)
-	for n := range count {
-		var err error
-		if rest, last, err = p.decode(rest, last, offset); err != nil {
-			return Producers{}, 0, fmt.Errorf("snapshot of producers: entry %d: %w", n, err)
-		}
+	d := decoder{rest: b[headSize:], before: string(b[:4]) == magicBefore, offset: int64(binary.BigEndian.Uint64(b[8:]))}
+	for n := binary.BigEndian.Uint32(b[16:]); n > 0 && d.err == nil; n-- {
+		d.producer()
 	}
-	if offset < 0 || len(rest) != 0 {
-		return Producers{}, 0, fmt.Errorf("snapshot of producers: offset %d, %d bytes too many", offset, len(rest))
+	d.ended()
+	if d.offset < 0 || len(d.rest) != 0 {
+		d.refuse("offset %d, %d bytes too many", d.offset, len(d.rest))
 	}
-	return p, offset, nil
+	if d.err != nil {
+		return Producers{}, 0, d.err
+	}
+	return d.into, d.offset, nil
 }
 
-// decode reads one producer, whose id must be above the last one's and whose batches lie below offset.
-func (p *Producers) decode(b []byte, last, offset int64) (rest []byte, id int64, err error) {
-	if len(b) < producerSize {
-		return nil, 0, errors.New("cut short")
+// decoder reads until the first error, which it keeps.
+type decoder struct {
+	rest   []byte
+	before bool  // a picture from before there were transactions
+	offset int64 // all batches lie below it
+	last   int64 // producer
+	some   bool
+	into   Producers
+	err    error
+}
+
+func (d *decoder) refuse(format string, values ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("snapshot of producers: "+format, values...)
 	}
-	id, count := int64(binary.BigEndian.Uint64(b)), int(b[18])
-	if id <= last || count < 1 || count > remembered || len(b) < producerSize+count*batchSize {
-		return nil, 0, fmt.Errorf("producer %d behind %d with %d batches in %d bytes", id, last, count, len(b))
+}
+
+// take is the next n bytes; zeros where there are none.
+func (d *decoder) take(n int) []byte {
+	if d.err == nil && len(d.rest) < n {
+		d.refuse("cut short")
 	}
-	known := p.add(id, int16(binary.BigEndian.Uint16(b[8:])))
+	if d.err != nil {
+		return make([]byte, n)
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+// producer reads one, whose id must be above the last one's.
+func (d *decoder) producer() {
+	size := producerSize
+	if d.before {
+		size = producerSizeBefore
+	}
+	b := d.take(size)
+	id, count := int64(binary.BigEndian.Uint64(b)), int(b[size-1])
+	if d.err != nil {
+		return
+	}
+	if id < 0 || d.some && id <= d.last || count > remembered || d.before && count < 1 {
+		d.refuse("producer %d behind %d with %d batches", id, d.last, count)
+		return
+	}
+	d.last, d.some = id, true
+	known := d.into.add(id, int16(binary.BigEndian.Uint16(b[8:])))
 	known.seenMillis = int64(binary.BigEndian.Uint64(b[10:]))
-	for b = b[producerSize:]; int(known.count) < count; b = b[batchSize:] {
-		batch := batch{first: int32(binary.BigEndian.Uint32(b)), last: int32(binary.BigEndian.Uint32(b[4:])),
-			base: int64(binary.BigEndian.Uint64(b[8:])), timestamp: int64(binary.BigEndian.Uint64(b[16:]))}
-		if batch.first < 0 || batch.last < 0 || batch.base < 0 || batch.base >= offset {
-			return nil, 0, fmt.Errorf("producer %d has a batch at %d with sequences %d to %d", id, batch.base, batch.first, batch.last)
-		}
-		known.push(batch)
+	if !d.before {
+		d.transaction(known, b[18:])
 	}
-	return b, id, nil
+	for range count {
+		d.batch(known, id)
+	}
+	if d.before && d.err == nil {
+		known.timestamp = known.batches[known.count-1].timestamp
+	}
+}
+
+func (d *decoder) transaction(known *producer, b []byte) {
+	known.txnStart, known.coordinator = int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:]))
+	known.timestamp = int64(binary.BigEndian.Uint64(b[12:]))
+	switch at, found := d.into.undecided.at(known.txnStart); {
+	case known.txnStart == none:
+	case known.txnStart < 0 || known.txnStart >= d.offset || found:
+		d.refuse("a transaction begins at %d", known.txnStart)
+	default:
+		d.into.undecided.list = slices.Insert(d.into.undecided.list, at, transaction{known.txnStart, open})
+	}
+}
+
+func (d *decoder) batch(known *producer, id int64) {
+	b := d.take(batchSize)
+	x := batch{first: int32(binary.BigEndian.Uint32(b)), last: int32(binary.BigEndian.Uint32(b[4:])),
+		base: int64(binary.BigEndian.Uint64(b[8:])), timestamp: int64(binary.BigEndian.Uint64(b[16:]))}
+	if x.first < 0 || x.last < 0 || x.base < 0 || x.base >= d.offset {
+		d.refuse("producer %d has a batch at %d with sequences %d to %d", id, x.base, x.first, x.last)
+		return
+	}
+	known.push(x)
+}
+
+// ended reads the transactions that have ended.
+func (d *decoder) ended() {
+	if d.before {
+		return
+	}
+	for last, n := none, int(binary.BigEndian.Uint32(d.take(4))); n > 0 && d.err == nil; n-- {
+		b := d.take(endedSize)
+		t := transaction{int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint64(b[8:]))}
+		at, found := d.into.undecided.at(t.first)
+		if t.first <= last || t.first < 0 || t.marker <= t.first || t.marker >= d.offset || found {
+			d.refuse("a transaction goes from %d to %d", t.first, t.marker)
+			return
+		}
+		last = t.first
+		d.into.undecided.list = slices.Insert(d.into.undecided.list, at, t)
+	}
 }
