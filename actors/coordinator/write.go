@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/coordinator/brain"
@@ -79,7 +78,7 @@ func (k *Coordinator) write(c stage.Context) {
 }
 
 func (k *Coordinator) append(c stage.Context, p *page) {
-	if planted.Is(planted.GroupAnswersEarly) || planted.Is(planted.EndAnsweredEarly) && p.ends() {
+	if planted.Is(planted.GroupAnswersEarly) {
 		k.tell(c, p)
 	}
 	b := record.NewBuilder(0)
@@ -94,11 +93,6 @@ func (k *Coordinator) append(c stage.Context, p *page) {
 		c.Fail(err)
 	}
 	k.pen.asked = c.Ask(k.partition(c), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
-}
-
-// ends says that the end of a transaction is answered with the page.
-func (p *page) ends() bool {
-	return slices.ContainsFunc(p.replies, func(r brain.Reply) bool { _, ends := r.Answer.(*message.TransactionEnded); return ends })
 }
 
 // finish answers for the first page, and asks what was to be asked behind it.

@@ -43,8 +43,10 @@ type Append struct {
 	Acks         int16 // -1 all in-sync replicas, 1 leader, 0 nobody waits (an Appended is sent all the same)
 	MaxTimestamp int64 // of the batch's records, milliseconds since 1970; -1 none
 	FromClient   bool  // refused on internal topics
-	Verified     bool  // transaction version 2: a first sequence other than 0 is refused (KIP-890)
-	Trace        Trace
+	Verified     bool  // transaction version 2: a first sequence other than 0 is refused, and the partition adds itself to the transaction (KIP-890)
+	// TransactionalID is that of a transactional batch from a client: its coordinator is asked before a transaction begins here.
+	TransactionalID string
+	Trace           Trace
 }
 
 // Appended answers Append.

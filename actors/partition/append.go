@@ -13,12 +13,29 @@ import (
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
-// append writes one batch behind the log's end and parks the answer until the topic's rule calls it durable.
+// append admits a batch, or lets it wait until it is known to be part of a transaction.
 func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append) {
+	b := record.Batch(m.Batch)
+	if no := p.refusal(m, b, c.Now()); no != nil && p.enlistingOf(b.ProducerID()) == nil {
+		p.turnAway(c, from, b, no)
+		return
+	}
+	if !p.mustWait(c, from, m, b) {
+		p.admit(c, from, m)
+	}
+}
+
+// turnAway refuses an append, and those of its producer that follow it.
+func (p *Partition) turnAway(c stage.Context, from stage.Caller, b record.Batch, no *message.Appended) {
+	p.post.refused.Note(b, no.Code, no.Message, c.Now())
+	c.Answer(from, no)
+}
+
+// admit writes one batch behind the log's end and parks the answer until the topic's rule calls it durable.
+func (p *Partition) admit(c stage.Context, from stage.Caller, m *message.Append) {
 	b, now := record.Batch(m.Batch), c.Now()
 	if no := p.refusal(m, b, now); no != nil {
-		p.post.refused.Note(b, no.Code, no.Message, now)
-		c.Answer(from, no)
+		p.turnAway(c, from, b, no)
 		return
 	}
 	v := p.verdict(b, m.Verified, now)
@@ -27,17 +44,39 @@ func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append
 		return
 	}
 	stamp := p.stamp(b, now)
-	if err := p.log.Append(b, now); err != nil {
+	if err := p.write(b, now); err != nil {
 		p.appendFailed(c, from, b, err)
 		return
 	}
-	p.post.refused.Appended(b)
 	if spans := p.post.Spans; spans.Wants(m.Trace) {
 		spans(m.Trace, "append", now, c.Now())
 	}
-	p.producers.Append(b, now)
 	p.park(m.Acks, parked{end: b.NextOffset(), base: b.BaseOffset(), stamp: stamp, from: from})
-	p.appended(c, m.Batch, m.Trace)
+	p.written(c, b, m.Trace)
+}
+
+// write puts a batch into the log, with its entry in the index of aborted transactions if it has one, and remembers who wrote it.
+func (p *Partition) write(b record.Batch, now time.Time) error {
+	a, aborts := p.producers.Aborts(b)
+	err := error(nil)
+	if aborts {
+		err = p.log.AppendAbort(b, a, now)
+	} else {
+		err = p.log.Append(b, now)
+	}
+	if err != nil {
+		return err
+	}
+	p.post.refused.Appended(b)
+	if !planted.Is(planted.ProducersNotCopied) || p.replica.Leads() {
+		p.producers.Append(b, now)
+	}
+	return nil
+}
+
+// written has what a leader has appended made durable, and brought to the followers.
+func (p *Partition) written(c stage.Context, b record.Batch, trace message.Trace) {
+	p.appended(c, b, trace)
 	p.saveProducersAfter(c, len(b))
 	if p.replica.Followed() {
 		p.watch(c)
@@ -165,8 +204,6 @@ func fromClient(office *message.Leadership, b record.Batch) (message.Code, strin
 		return message.InvalidTopicException, "clients may not write to internal topics"
 	case a.Has(record.Control):
 		return message.InvalidRecord, "clients may not write control records"
-	case a.Has(record.Transactional):
-		return message.InvalidTxnState, "transactions are not supported yet"
 	case a.Has(record.LogAppendTime):
 		return message.InvalidTimestamp, "clients may not set the timestamp type LogAppendTime"
 	}

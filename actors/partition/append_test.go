@@ -181,8 +181,6 @@ func TestRefusals(t *testing.T) {
 			func(_ *message.Leadership, m *message.Append) { flag(m.Batch, record.LogAppendTime) }, message.InvalidTimestamp, "LogAppendTime"},
 		{"S17: Control batches from a client → INVALID_RECORD",
 			func(_ *message.Leadership, m *message.Append) { flag(m.Batch, record.Control) }, message.InvalidRecord, "control"},
-		{"transactional produce is not supported",
-			func(_ *message.Leadership, m *message.Append) { flag(m.Batch, record.Transactional) }, message.InvalidTxnState, "transactions"},
 		{"S27: Producing to internal topics → INVALID_TOPIC_EXCEPTION",
 			func(o *message.Leadership, _ *message.Append) { o.Internal = true }, message.InvalidTopicException, "internal"},
 		{"S27: but brokers may",

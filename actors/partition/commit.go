@@ -98,6 +98,10 @@ func (p *Partition) free(c stage.Context, out replica.Out) {
 
 func (p *Partition) answerUpTo(c stage.Context, q *queue, end int64, code message.Code) {
 	for a, ok := q.pop(end); ok; a, ok = q.pop(end) {
+		if a.marks {
+			c.Answer(a.from, marked(a.base, code))
+			continue
+		}
 		if code != message.OK {
 			c.Answer(a.from, p.no(code, uncommitted[code]))
 			continue
@@ -106,6 +110,13 @@ func (p *Partition) answerUpTo(c stage.Context, q *queue, end int64, code messag
 		c.Answer(a.from, &message.Appended{BaseOffset: a.base, LogAppendTime: a.stamp, LogStart: p.log.Start(),
 			Leader: office.Leader, LeaderEpoch: office.LeaderEpoch})
 	}
+}
+
+func marked(base int64, code message.Code) *message.Marked {
+	if code != message.OK {
+		return unmarked(code, uncommitted[code])
+	}
+	return &message.Marked{Offset: base}
 }
 
 // settleSoon counts the append together with those that are in the mailbox already: one view for all of them.

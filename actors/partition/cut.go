@@ -24,7 +24,9 @@ const cutCost = 500 * time.Microsecond
 // cut has a truncation written down before it is made, and everything below it synced, so that no more is called durable than is. Even
 // if another leads meanwhile it is then made: a restart would make it from the journal.
 func (p *Partition) cut(c stage.Context, t truncation) {
-	c.Log().Info("the log contradicts the leader's and is cut", "topic", p.replica.Office().Name, "end", p.log.End(), "to", t.to, "anew", t.anew)
+	if t.anew || t.to < p.log.End() {
+		c.Log().Info("the log contradicts the leader's and is cut", "topic", p.replica.Office().Name, "end", p.log.End(), "to", t.to, "anew", t.anew)
+	}
 	if p.sent < p.log.End() {
 		p.commit(c, nil, message.Trace{})
 	}
@@ -65,7 +67,7 @@ func shorten(l *log.Log, t truncation, files vfs.FS, dir string, now time.Time) 
 	if err != nil {
 		return f.failed(fmt.Errorf("cut %s to %d: %w", dir, t.to, err))
 	}
-	if f.producers, f.scanned, err = loadProducers(files, dir, l, now); err != nil {
+	if f.known, err = loadProducers(files, dir, l, now); err != nil {
 		return f.failed(fmt.Errorf("read the producers of %s: %w", dir, err))
 	}
 	return f
@@ -81,7 +83,8 @@ func (p *Partition) shortened(c stage.Context, m *shortened) {
 	case m.err != nil:
 		p.fail(c, m.err)
 	}
-	p.producers, p.unsaved, p.phase = m.producers, m.scanned, open
+	p.learn(m.known)
+	p.phase = open
 	out := p.replica.Truncated(p.log.End())
 	p.log.Configure(rolling(&p.replica.Office().Config))
 	p.sendCommit(c, &message.Commit{Base: p.log.End(), StartAt: p.cutting.anew, Files: p.log.Dirty()})

@@ -135,6 +135,7 @@ func (p *Partition) fail(c stage.Context, err error) {
 func (p *Partition) answerAll(c stage.Context, code message.Code) {
 	p.wake(c, code)
 	p.dismissFollowers(c, code)
+	p.dismissHeld(c, code)
 	for _, r := range p.waiting {
 		p.refuse(c, r, code)
 	}
@@ -160,6 +161,8 @@ func (p *Partition) refuse(c stage.Context, r request, code message.Code) {
 		c.Answer(r.from, &message.RecordsDeleted{Code: code, LowWatermark: -1})
 	case *message.DescribeProducers:
 		c.Answer(r.from, &message.ProducersDescribed{Code: code})
+	case *message.Mark:
+		c.Answer(r.from, unmarked(code, "the partition is not served here now"))
 	case *message.Mend:
 		c.Answer(r.from, &message.Mended{Code: code})
 	case *message.Pull:

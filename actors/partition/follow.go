@@ -147,15 +147,11 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 			return err
 		}
 		now := c.Now()
-		if err := p.log.Append(b, now); vfs.NoRoom(err) {
+		if err := p.write(b, now); vfs.NoRoom(err) {
 			return err
 		} else if err != nil {
 			p.fail(c, fmt.Errorf("append: %w", err))
 		}
-		if !planted.Is(planted.ProducersNotCopied) {
-			p.producers.Append(b, now)
-		}
-		p.post.refused.Appended(b)
 		p.appended(c, b, message.Trace{})
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]

@@ -36,6 +36,8 @@ type house struct {
 	number  stage.RequestID
 	timers  []*timer
 
+	enlists   []enlist          // the transactions' coordinator was asked
+	image     any               // what the broker publishes
 	knows     message.Recovered // what the disk answers
 	mute      bool              // the disk does not answer Recover
 	disk      []any             // what it was sent
@@ -47,6 +49,13 @@ type house struct {
 	restarts  int
 	stopped   bool
 	quiet     bool // a benchmark: nothing is kept
+}
+
+// enlist is a question to the coordinator of a transaction.
+type enlist struct {
+	message.Enlist
+	to message.Address
+	id stage.RequestID
 }
 
 type letter struct {
@@ -250,17 +259,22 @@ func plain(n int) *message.Append { return batch(n, -1, 0) }
 
 // The rest makes the house a stage.Context.
 
-func (h *house) Self() message.Address         { return h.self }
-func (h *house) Message() any                  { return h.current.what }
-func (h *house) Caller() stage.Caller          { return h.current.from }
-func (h *house) Answers() stage.RequestID      { return h.current.answers }
-func (h *house) Now() time.Time                { return h.now }
-func (h *house) Fail(err error)                { panic(failure{err}) }
-func (h *house) Unhandled()                    { h.t.Errorf("%T was not understood", h.current.what) }
-func (h *house) Watch(message.Address)         {}
-func (h *house) Stop(a message.Address)        { h.stopped = a == h.self }
-func (h *house) Log() *slog.Logger             { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
-func (h *house) Published(message.Address) any { return h.published }
+func (h *house) Self() message.Address    { return h.self }
+func (h *house) Message() any             { return h.current.what }
+func (h *house) Caller() stage.Caller     { return h.current.from }
+func (h *house) Answers() stage.RequestID { return h.current.answers }
+func (h *house) Now() time.Time           { return h.now }
+func (h *house) Fail(err error)           { panic(failure{err}) }
+func (h *house) Unhandled()               { h.t.Errorf("%T was not understood", h.current.what) }
+func (h *house) Watch(message.Address)    {}
+func (h *house) Stop(a message.Address)   { h.stopped = a == h.self }
+func (h *house) Log() *slog.Logger        { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func (h *house) Published(at message.Address) any {
+	if at.Kind == message.KindBroker {
+		return h.image
+	}
+	return h.published
+}
 func (h *house) Rand() *rand.Rand {
 	return rand.New(rand.NewPCG(uint64(h.restarts), uint64(len(h.answers))))
 }
@@ -300,8 +314,12 @@ func (h *house) Send(to message.Address, what any) {
 	}
 }
 
-func (h *house) Ask(_ message.Address, _ any, _ time.Duration) stage.RequestID {
+func (h *house) Ask(to message.Address, what any, _ time.Duration) stage.RequestID {
 	h.number++
+	if m, ok := what.(*message.Enlist); ok {
+		h.enlists = append(h.enlists, enlist{*m, to, h.number})
+		return h.number
+	}
 	if knows := h.knows; !h.mute {
 		h.mail = append(h.mail, letter{what: &knows, answers: h.number})
 	}

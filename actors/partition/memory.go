@@ -36,7 +36,7 @@ func (p *Partition) saveProducersAfter(c stage.Context, bytes int) {
 // saveProducers writes a picture if the last one is old. A failure costs time at the next start. It comes before records are
 // deleted: a producer that does not know yet that they were written would be refused when it repeats them.
 func (p *Partition) saveProducers(c stage.Context) {
-	if p.unsaved == 0 {
+	if p.unsaved == 0 || p.blind {
 		return
 	}
 	if err := savePicture(c.FS(), dir(p.post.ID), p.producers.Snapshot(p.log.End())); err != nil {
@@ -58,25 +58,43 @@ func savePicture(files vfs.FS, dir string, picture []byte) error {
 }
 
 // loadProducers rebuilds who has written what from the picture, if it fits the log, and the log behind it.
-func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (p producers.Producers, scanned int64, err error) {
+//
+// Markers that the log's index of aborted transactions lacks are learnt on the way.
+func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (k known, err error) {
 	p, from, err := loadPicture(files, dir, l.Start(), l.End())
-	if err != nil || planted.Is(planted.ProducersForgotten) {
-		return producers.Producers{}, 0, err
+	if err != nil {
+		return k, err
 	}
-	if from = max(from, l.Start()); from >= l.End() {
-		return p, 0, nil
+	k.producers = p
+	var aborted []message.Aborted
+	if from = max(from, l.Start()); from < l.End() {
+		err = l.Scan(from, func(b record.Batch) bool {
+			if a, aborts := k.producers.Aborts(b); aborts && l.Unproven() {
+				aborted = append(aborted, a)
+			}
+			k.producers.Append(b, now)
+			k.scanned += int64(len(b))
+			return true
+		})
 	}
-	err = l.Scan(from, func(b record.Batch) bool {
-		p.Append(b, now)
-		scanned += int64(len(b))
-		return true
-	})
 	// Damage was reported when the log was opened; all but the damaged was handed out.
-	var damage *message.Damaged
-	if errors.As(err, &damage) {
-		err = nil
+	if _, damaged := errors.AsType[*message.Damaged](err); damaged {
+		k.blind, err = true, nil
 	}
-	return p, scanned, err
+	if err == nil {
+		err = l.Prove(aborted)
+	}
+	if planted.Is(planted.ProducersForgotten) {
+		k = known{}
+	}
+	return k, err
+}
+
+// known is what a log says of its producers.
+type known struct {
+	producers producers.Producers
+	scanned   int64 // bytes read
+	blind     bool  // some of what was to be read is damaged
 }
 
 // loadPicture reads the picture; nobody and offset 0 if there is none that fits a log with this start and end. Behind one that

@@ -181,6 +181,10 @@ func (p *Partition) mended(c stage.Context, m *message.Mended) {
 	}
 	p.commit(c, nil, message.Trace{})
 	p.publish(c)
+	if p.blind && len(p.mending.damaged) == 0 { // what was damaged may have ended a transaction
+		p.cut(c, truncation{to: p.log.End()})
+		return
+	}
 	p.mend(c)
 }
 

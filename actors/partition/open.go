@@ -7,7 +7,6 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
-	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -65,14 +64,13 @@ func (p *Partition) forsaken(c stage.Context) {
 
 // found is what comes back from opening a log elsewhere.
 type found struct {
-	log       *log.Log
-	producers producers.Producers
-	recovery  log.Recovery
-	scanned   int64            // bytes read to know the producers
-	synced    int64            // all below it is durable
-	dirty     []message.Syncer // what has to be synced
-	replayed  bool             // the journal had something to say
-	err       error
+	log      *log.Log
+	known    known
+	recovery log.Recovery
+	synced   int64            // all below it is durable
+	dirty    []message.Syncer // what has to be synced
+	replayed bool             // the journal had something to say
+	err      error
 }
 
 // open reads the log elsewhere; found comes back.
@@ -96,11 +94,11 @@ func find(fs vfs.FS, o log.Options, redo []message.Redo, now time.Time) *found {
 	if err := l.Redo(redo, now); err != nil {
 		return f.failed(fmt.Errorf("replay the journal over %s: %w", o.Dir, err))
 	}
-	if f.producers, f.scanned, err = loadProducers(fs, o.Dir, l, now); err != nil {
+	if f.known, err = loadProducers(fs, o.Dir, l, now); err != nil {
 		return f.failed(fmt.Errorf("read the producers of %s: %w", o.Dir, err))
 	}
 	f.synced, f.dirty = l.End(), recovery.Dirty
-	if f.replayed || o.Suspect { // else what is dirty is the first append's to commit
+	if f.replayed || o.Suspect || len(recovery.Dirty) > 0 { // else what is dirty is the first append's to commit
 		f.dirty = append(f.dirty, l.Dirty()...)
 	}
 	if len(recovery.Dirty) > 0 {
@@ -137,7 +135,8 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	}
 	p.reopened = true
 	p.tell(c, f)
-	p.producers, p.unsaved, p.phase = f.producers, f.scanned, open
+	p.learn(f.known)
+	p.phase = open
 	p.log.Configure(rolling(&p.replica.Office().Config))
 	p.sent = f.synced
 	out := p.replica.Opened(p.log.End(), f.synced, c.Now())
@@ -147,6 +146,11 @@ func (p *Partition) opened(c stage.Context, f *found) {
 		return
 	}
 	p.begin(c, out)
+}
+
+// learn takes over what the log says of its producers.
+func (p *Partition) learn(k known) {
+	p.producers, p.unsaved, p.blind = k.producers, k.scanned, k.blind
 }
 
 // begin serves who has waited for the log, and pulls where that is this replica's part.

@@ -46,6 +46,7 @@ type Partition struct {
 
 	acksAll    queue          // appends that wait for the high watermark
 	acksLocal  queue          // appends that wait for this node's disk
+	enlistings []*enlisting   // appends that wait for a transaction's coordinator
 	deletions  []deletion     // DeleteRecords that wait for this node's disk
 	awaiting   []stage.Caller // who wants to hear when the view changes
 	seen       message.Bounds
@@ -54,6 +55,7 @@ type Partition struct {
 	commits    uint64 // how many Commits were sent
 	answered   uint64 // and how many of them the disk has answered
 	sent       int64  // the end of the last Commit
+	blind      bool   // damage may have hidden who has written what
 	unsaved    int64  // bytes in the log that the last snapshot of producers does not cover
 	unflushed  int64  // bytes in the page cache that no Commit was sent for
 	elsewhere  bool   // it is leaving, and may come back to this node
@@ -101,8 +103,14 @@ func (p *Partition) Receive(c stage.Context) {
 		p.recover(c, m)
 	case *found:
 		p.opened(c, m)
-	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull, *message.Cramped, *message.Mend:
+	case *message.Append, *message.Await, *message.DeleteRecords, *message.DescribeProducers, *message.Sweep, *message.Pull, *message.Cramped, *message.Mend, *message.Mark:
 		p.ask(c, request{c.Caller(), m})
+	case *message.Enlisted:
+		p.enlisted(c, enlistedCode(m), m.Message)
+	case *message.Uncoordinated:
+		p.enlisted(c, m.Code, "")
+	case *enlistAgain:
+		p.enlistAgain(c, m)
 	case *message.Forget:
 		p.forget(c.Caller().Address)
 	case *message.Synced:
@@ -197,6 +205,9 @@ func (p *Partition) serve(c stage.Context, r request) {
 	case *message.Append:
 		p.used = true
 		p.append(c, r.from, m)
+	case *message.Mark:
+		p.used = true
+		p.mark(c, r.from, m)
 	case *message.Await:
 		p.used = true
 		p.await(c, r.from, m)
@@ -235,6 +246,8 @@ func (p *Partition) unanswered(c stage.Context) {
 		p.undrawn(c, message.FollowerSide)
 	case id == p.mending.asked:
 		p.mendLater(c, p.post.PauseMax)
+	default:
+		p.enlisted(c, message.RequestTimedOut, "")
 	}
 }
 
@@ -248,6 +261,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 		p.settleShare(c, 0)
 		p.follow, p.followers.proposal, p.mending.asked = follow{}, 0, 0
 		p.dismissFollowers(c, message.NotLeaderOrFollower)
+		p.dismissHeld(c, message.NotLeaderOrFollower)
 	}
 	p.hearAnew(c)
 	if p.phase == open {

@@ -12,6 +12,7 @@ type parked struct {
 	end   int64
 	base  int64
 	stamp int64 // the answer's LogAppendTime
+	marks bool  // it is a marker: the answer is Marked
 	from  stage.Caller
 }
 

@@ -25,7 +25,7 @@ func (p *Partition) restIfIdle(c stage.Context) {
 
 // quiet says that nobody waits for anything, and that the disk has answered.
 func (p *Partition) quiet() bool {
-	return len(p.awaiting) == 0 && len(p.deletions) == 0 && p.acksAll.empty() && p.acksLocal.empty() &&
+	return len(p.awaiting) == 0 && len(p.enlistings) == 0 && len(p.deletions) == 0 && p.acksAll.empty() && p.acksLocal.empty() &&
 		p.answered == p.commits && !p.settling && !p.mustPull() && !p.followers.busy() && !p.mending.busy(p) && p.replica.HighWatermark() == p.log.End()
 }
 
@@ -53,7 +53,7 @@ func (p *Partition) closeRetired(c stage.Context) {
 
 // Parked is how many requests wait here for the disk, for news, or for the log to be opened.
 func (p *Partition) Parked() int {
-	return p.acksAll.len() + p.acksLocal.len() + len(p.deletions) + len(p.awaiting) + len(p.waiting)
+	return p.acksAll.len() + p.acksLocal.len() + p.heldBack() + len(p.deletions) + len(p.awaiting) + len(p.waiting)
 }
 
 // Reach is where the log ends here, -1 while it is not open: for those who look on.

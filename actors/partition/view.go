@@ -18,7 +18,8 @@ func (p *Partition) publish(c stage.Context) {
 	if planted.Is(planted.MarkEarly) {
 		committed = p.log.End()
 	}
-	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: committed, LogEnd: p.log.End(),
+	stable := max(p.producers.Stable(committed), p.log.Start()) // what a transaction began with may be deleted
+	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: stable, LogEnd: p.log.End(),
 		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Damaged: len(p.mending.damaged)}
 	p.visible = true
 	c.Publish(p.log.View(p.seen))

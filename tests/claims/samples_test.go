@@ -97,6 +97,7 @@ func (w *world) samples() map[kmsg.Key]sample {
 		kmsg.UpdateFeatures:             {good: func(int16) kmsg.Request { return featureOf("group.version", 1) }, bad: func(int16) kmsg.Request { return featureOf("group.version", 9) }},
 		kmsg.DescribeCluster:            {good: clusterOf(1), bad: clusterOf(2)},
 		kmsg.DescribeProducers:          either(producersOf)(w),
+		kmsg.WriteTxnMarkers:            either(markersOf)(w),
 		kmsg.UnregisterBroker:           {good: nil, bad: unregisterOf(7)},
 		kmsg.ListConfigResources:        {good: func(int16) kmsg.Request { return kmsg.NewPtrListConfigResourcesRequest() }},
 		kmsg.DescribeTopicPartitions:    either(topicPartitionsOf)(w),
@@ -352,6 +353,14 @@ func producersOf(_ int16, topic string, _ [16]byte) *kmsg.DescribeProducersReque
 	t := kmsg.NewDescribeProducersRequestTopic()
 	t.Topic, t.Partitions = topic, []int32{0}
 	q.Topics = append(q.Topics, t)
+	return q
+}
+
+func markersOf(_ int16, topic string, _ [16]byte) *kmsg.WriteTxnMarkersRequest {
+	q := kmsg.NewPtrWriteTxnMarkersRequest()
+	m := kmsg.NewWriteTxnMarkersRequestMarker()
+	m.ProducerID, m.Topics = 4711, []kmsg.WriteTxnMarkersRequestMarkerTopic{{Topic: topic, Partitions: []int32{0}}}
+	q.Markers = append(q.Markers, m)
 	return q
 }
 

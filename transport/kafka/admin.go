@@ -87,6 +87,12 @@ func gathering(done func(c stage.Context)) *gather { return &gather{left: 1, don
 
 // askLeader asks a partition's leader if it is here; then gets the answer, or nil and why there is none.
 func (g *gather) askLeader(c stage.Context, r *Request, topic string, index int32, ask any, d time.Duration, then func(c stage.Context, answer any, code message.Code)) {
+	g.askLeaderAt(c, r, message.PartitionAt, topic, index, ask, d, then)
+}
+
+// askLeaderAt is askLeader for the replica or for who is beside it.
+func (g *gather) askLeaderAt(c stage.Context, r *Request, at func(message.NodeID, message.PartitionID) message.Address, topic string, index int32, ask any, d time.Duration,
+	then func(c stage.Context, answer any, code message.Code)) {
 	t := r.Image.Topic(topic)
 	switch {
 	case t == nil || index < 0 || int(index) >= len(t.Partitions):
@@ -100,7 +106,7 @@ func (g *gather) askLeader(c stage.Context, r *Request, topic string, index int3
 		return
 	}
 	g.left++
-	r.Ask(c, message.PartitionAt(r.Node(), message.PartitionID{Topic: t.ID, Index: index}), ask, d, func(c stage.Context, answer any) {
+	r.Ask(c, at(r.Node(), message.PartitionID{Topic: t.ID, Index: index}), ask, d, func(c stage.Context, answer any) {
 		switch answer.(type) {
 		case *stage.TimedOut:
 			then(c, nil, message.RequestTimedOut)

@@ -11,11 +11,11 @@ import (
 )
 
 // checkBatch checks what a client wants appended to a partition (S14 to S17), by its header and checksum: records are not
-// looked at one by one on the way of a produce. There are no transactions yet, so no partition is in one (S92).
-func checkBatch(records []byte, version int16) (record.Batch, *record.Refusal) {
+// looked at one by one on the way of a produce. Whether there is a transaction that it is part of the partition asks (S92).
+func checkBatch(records []byte, version int16, named bool) (record.Batch, *record.Refusal) {
 	batch, refusal := record.CheckClientHead(records, version)
-	if refusal == nil && batch.Attributes().Has(record.Transactional) {
-		refusal = &record.Refusal{Code: int16(message.InvalidTxnState), Message: "the partition is in no transaction of this producer"}
+	if refusal == nil && batch.Attributes().Has(record.Transactional) && !named {
+		refusal = &record.Refusal{Code: int16(message.TransactionalIDAuthorizationFailed), Message: "a transactional record batch needs a transactional id"}
 	}
 	return batch, refusal
 }

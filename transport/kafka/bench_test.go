@@ -82,7 +82,7 @@ func BenchmarkCheck(b *testing.B) {
 			built := batch(1000, func(r *record.Builder) { r.Codec = codec })
 			b.SetBytes(int64(len(built)))
 			for b.Loop() {
-				if _, refusal := checkBatch(built, 9); refusal != nil {
+				if _, refusal := checkBatch(built, 9, false); refusal != nil {
 					b.Fatal(refusal)
 				}
 			}

@@ -116,17 +116,29 @@ func (f *fetch) write(w writer, p *session.Partition, named *leaders) {
 	if f.r.Version >= 5 {
 		w.int64(b.LogStart)
 	}
-	if f.committed && code == message.OK {
-		w.length(0) // aborted transactions: none yet, which is not null (L1)
-	} else {
-		w.length(-1)
-	}
+	f.writeAborted(w, o, code)
 	if f.r.Version >= 11 {
 		w.int32(int32(preferred(o)))
 	}
 	w.slice(o.Slice)
 	if w.flexible {
 		f.writeTags(w, p, code, named)
+	}
+}
+
+// writeAborted writes the aborted transactions: none is not null (L1), which says that the client does not ask for them (S34).
+//
+//	[producer 8, first offset 8]
+func (f *fetch) writeAborted(w writer, o *session.Outcome, code message.Code) {
+	if !f.committed || code != message.OK {
+		w.length(-1)
+		return
+	}
+	w.length(len(o.Aborted))
+	for _, a := range o.Aborted {
+		w.int64(a.Producer)
+		w.int64(a.First)
+		w.noTags()
 	}
 }
 
@@ -185,7 +197,7 @@ func (f *fetch) leave(c stage.Context) {
 				f.session.Sleep(p)
 			}
 		}
-		o.Slice = message.Slice{}
+		o.Slice, o.Aborted = message.Slice{}, nil
 	}
 	clear(f.seen)
 	rd.seen = f.seen[:0]

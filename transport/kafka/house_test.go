@@ -252,6 +252,7 @@ type log struct {
 	at      []int   // and where they are
 	epochs  [][2]int64
 	reads   int
+	aborted []message.Aborted
 	failing error
 }
 
@@ -329,6 +330,8 @@ func (l *log) EpochEnd(asked int32) (int32, int64) {
 	}
 	return found, end
 }
+
+func (l *log) Aborted(from, to int64) ([]message.Aborted, error) { return l.aborted, l.failing }
 
 func (l *log) EpochAt(offset int64) int32 {
 	if offset < 0 || offset >= l.bounds.LogEnd {

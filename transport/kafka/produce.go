@@ -14,9 +14,12 @@ import (
 const produceKey = 0
 
 // Produce appends record batches. Versions 0 to 2 (message formats 0 and 1) are advertised (S3) and refused. v7 allows zstd
-// (KIP-110), v8 says which record is at fault (KIP-467), v9 is flexible, v10 names the leader (KIP-951), v12 is
+// (KIP-110), v8 says which record is at fault (KIP-467), v9 is flexible, v10 names the leader (KIP-951), v11 knows TransactionAbortable, v12 is
 // transaction version 2 (KIP-890), v13 names topics by id (KIP-516).
 var produceAPI = api{key: produceKey, min: 3, max: 13, shape: "s 2 4 ( s@0-12 16@13+ ( 4 b ) )", start: onProduce}
+
+// abortableSince is the version from which on clients know TransactionAbortable (KIP-890).
+const abortableSince = 11
 
 // produceGrace is how much longer than the client's own timeout a partition may take before we answer for it.
 const produceGrace = 250 * time.Millisecond
@@ -28,7 +31,9 @@ type produce struct {
 	r        *Request
 	acks     int16
 	patience time.Duration
-	v2       bool // the client speaks transaction version 2 (KIP-890)
+	v2       bool   // the client speaks transaction version 2 (KIP-890)
+	txnID    string // of who produces in transactions
+	named    bool   // there is one
 	topics   []producedTopic
 	parts    []producedPart
 	appends  []message.Append
@@ -69,7 +74,8 @@ func onProduce(c stage.Context, r *Request) {
 func readProduce(r *Request) *produce {
 	d := reader{r.Body, r.flexible()}
 	p := &produce{r: r, v2: r.Version >= 12}
-	d.text() // the transactional id: whether a batch is transactional it says itself
+	id := d.text()
+	p.txnID, p.named = string(id), id != nil
 	p.acks = d.int16()
 	p.patience = time.Duration(max(d.int32(), 0))*time.Millisecond + produceGrace
 	for n := d.length(); n > 0; n-- {
@@ -120,7 +126,7 @@ func (p *produce) door(c stage.Context, t *producedTopic, at int) {
 		part.result.Code = refused
 		return
 	}
-	batch, refusal := checkBatch(part.records, p.r.Version)
+	batch, refusal := checkBatch(part.records, p.r.Version, p.named)
 	if refusal != nil {
 		part.refuse(refusal)
 		return
@@ -128,6 +134,9 @@ func (p *produce) door(c stage.Context, t *producedTopic, at int) {
 	a := &p.appends[at]
 	*a = message.Append{Batch: batch, Acks: p.acks, MaxTimestamp: batch.MaxTimestamp(), Verified: p.v2 && batch.Attributes().Has(record.Transactional), Trace: p.trace,
 		FromClient: p.r.client != adminClient}
+	if batch.Attributes().Has(record.Transactional) {
+		a.TransactionalID = p.txnID
+	}
 	if d := p.r.conn.demand(p.r.Image, t.topic); d.of(batch) {
 		p.rework(c, at, batch, d, t.topic)
 	}
@@ -205,6 +214,9 @@ func (p *produce) resume(c stage.Context, at int, answer any) {
 	switch a := answer.(type) {
 	case *message.Appended:
 		part.result = *a
+		if a.Code == message.TransactionAbortable && p.r.Version < abortableSince {
+			part.result.Code = message.InvalidTxnState
+		}
 	case *stage.TimedOut:
 		p.r.leaked = true
 		part.result.Code = message.RequestTimedOut

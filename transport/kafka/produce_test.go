@@ -74,7 +74,7 @@ func TestWhatIsRefusedAtTheDoor(t *testing.T) {
 		{"S28: topic name absent -> UNKNOWN_TOPIC_OR_PARTITION(3)", 9, -1, "absent", batch(1), message.UnknownTopicOrPartition},
 		{"S28: v13: unknown id -> UNKNOWN_TOPIC_ID(100)", 13, -1, "absent", batch(1), message.UnknownTopicID},
 		{"L6: illegal topic name in produce -> INVALID_TOPIC_EXCEPTION(17)", 9, -1, "a b", batch(1), message.InvalidTopicException},
-		{"S92: a transactional batch for a partition not in the txn -> INVALID_TXN_STATE(48)", 9, -1, "t", flagged(record.Transactional), message.InvalidTxnState},
+		{"a transactional batch of nobody's", 9, -1, "t", flagged(record.Transactional), message.TransactionalIDAuthorizationFailed},
 	} {
 		p := refused(t, c.version, c.acks, c.topic, c.batch)
 		if message.Code(p.ErrorCode) != c.code || p.BaseOffset != -1 {

@@ -81,17 +81,6 @@ const (
 	RevokedUntold     // group: what a member is to give up counts as given up before it has said so
 	ProgressUnwritten // group: what members by KIP-848 have is not written down
 	StaleCommits      // group: a commit in an older epoch is taken, whoever has the partition by now
-
-	// In transactions.
-
-	EndAnsweredEarly   // coordinator: the end of a transaction is answered before it is written
-	MarkersForgotten   // txn: markers are not sent again behind a failover
-	OneMarkerEnough    // txn: a transaction is complete when the first partition has its marker
-	ZombieTransacts    // txn: a producer of an older epoch may go on
-	TimeoutKeepsEpoch  // txn: who took too long is not fenced
-	PendingShown       // group: offsets of an open transaction are fetched as if they were committed
-	AbortedOffsetsKept // group: offsets of an aborted transaction are committed
-	PendingForgotten   // group: offsets of open transactions are not learnt again from the log
 	end
 )
 

@@ -37,6 +37,9 @@ type Topic struct {
 	LeaderThrottled, FollowerThrottled Replicas
 	// ProducerExpiry is the broker's producer.id.expiration.ms.
 	ProducerExpiry time.Duration
+	// VerifyTransactions is the broker's transaction.partition.verification.enable: a partition asks whether a transaction that begins in it is open
+	// (KIP-890).
+	VerifyTransactions bool
 }
 
 // TopicFrom resolves a topic's overrides over a broker's layers. Values are taken to have been checked.
@@ -74,5 +77,6 @@ func TopicFrom(own map[string]string, l Layers) Topic {
 		LeaderThrottled:          Replicas(text("leader.replication.throttled.replicas")),
 		FollowerThrottled:        Replicas(text("follower.replication.throttled.replicas")),
 		ProducerExpiry:           l.Millis("producer.id.expiration.ms"),
+		VerifyTransactions:       l.Bool("transaction.partition.verification.enable"),
 	}
 }

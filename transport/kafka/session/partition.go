@@ -35,9 +35,10 @@ type Outcome struct {
 	Code      message.Code
 	Bounds    message.Bounds // when Code is OK
 	Slice     message.Slice
-	Opening   bool // it has no view yet
-	Behind    bool // there is data, but no room for it
-	Diverging bool // the client's log went another way: what it shares with ours ends with this epoch, at this offset
+	Aborted   []message.Aborted // of which the slice has batches, for who reads only what is committed
+	Opening   bool              // it has no view yet
+	Behind    bool              // there is data, but no room for it
+	Diverging bool              // the client's log went another way: what it shares with ours ends with this epoch, at this offset
 	Epoch     int32
 	End       int64
 	Elsewhere bool // the client is to read from Closer instead (KIP-392)
