@@ -84,10 +84,11 @@ func (n *nemesis) moment(h *host, op vfs.Op, path string) {
 			a.Who, a.Node = "", h.ID
 		}
 		if a.On.Micros == 0 {
-			n.freeze(a.Fault)
+			n.freeze(&a.Fault)
 		}
 		n.trial.After(time.Duration(a.On.Micros)*time.Microsecond, func() {
 			if !n.over {
+				n.thaw(a.Fault)
 				n.happen(a.Fault)
 			}
 		})
@@ -96,19 +97,46 @@ func (n *nemesis) moment(h *host, op vfs.Op, path string) {
 }
 
 // freeze lets no more operation reach the disk: the node ends between this one and the next, though both may be one step
-// of the world.
-func (n *nemesis) freeze(f Fault) {
-	h := n.victim(f)
-	switch f.Kind {
-	case Power, PowerLoop:
-		h.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
-	case Blackout:
-		for _, h := range n.trial.hosts {
-			h.Disk.Crash(n.trial.Rand("freeze"))
+// of the world. Whose it is now, whoever leads by then, is the one that ends.
+func (n *nemesis) freeze(f *Fault) {
+	f.Who, f.Node = "", n.victim(*f).ID
+	for _, h := range n.struck(*f) {
+		switch f.Kind {
+		case Power, PowerLoop, Blackout:
+			h.frozen = f.Kind
+			h.Disk.Crash(n.trial.Rand("freeze")) // what is left is decided when the power goes
+		case Kill, KillAndPower:
+			h.frozen = f.Kind
+			h.Disk.Keep()
 		}
-	case Kill, KillAndPower:
-		h.Disk.Keep()
 	}
+}
+
+// struck are the nodes that a fault befalls.
+func (n *nemesis) struck(f Fault) []*host {
+	if f.Kind == Blackout {
+		return n.trial.hosts
+	}
+	return []*host{n.victim(f)}
+}
+
+// thaw: what the disks were frozen for happens now.
+func (n *nemesis) thaw(f Fault) {
+	for _, h := range n.struck(f) {
+		h.frozen = ""
+	}
+}
+
+// release ends nodes whose disks are frozen when the faults are over before the next step: nobody else would.
+func (n *nemesis) release(h *host) {
+	switch h.frozen {
+	case "":
+	case Kill, KillAndPower:
+		h.Kill()
+	default:
+		n.trial.power(h)
+	}
+	h.frozen = ""
 }
 
 // happen lets one fault happen.
@@ -284,6 +312,7 @@ func (n *nemesis) end() {
 	n.trial.Mesh.Heal()
 	for _, h := range n.trial.hosts {
 		h.rotten = nil
+		n.release(h)
 		h.calm()
 		h.Slow(n.trial.scenario.Disk.Slow)
 		h.Resume()

@@ -41,9 +41,10 @@ type host struct {
 	// shutdown: a clean end is due, which steps the world and can not come from within it.
 	shutdown      bool
 	afterShutdown time.Duration
-	rotten        *Fault // and damage comes behind it
-	worn          bool   // the disk could not be read: a partition that met that too often is down until the node starts anew
-	broken        bool   // the disk has failed: partitions may be down for good until somebody starts the node anew
+	rotten        *Fault    // and damage comes behind it
+	frozen        FaultKind // its disk takes nothing any more: it ends at the next step, in this way
+	worn          bool      // the disk could not be read: a partition that met that too often is down until the node starts anew
+	broken        bool      // the disk has failed: partitions may be down for good until somebody starts the node anew
 }
 
 func newTrial(s *Scenario, o Options) (*trial, error) {
