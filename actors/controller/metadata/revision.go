@@ -20,13 +20,14 @@ type revision struct {
 
 	next    *message.PartitionRecord
 	suspect message.NodeID // may have lost records that it had: it is not eligible before it is in sync again; or Nobody
+	emptied message.NodeID // has lost all that it had; or Nobody
 	unclean bool           // somebody may lead who lacks acknowledged records, whatever the topic says
 	renewed bool           // what was said in the leader epoch that it was counts no more
 }
 
 func (t *turn) revision(topic *image.Topic, index int32) *revision {
 	was := topic.Partition(index)
-	return &revision{turn: t, topic: topic, was: was, next: was.Record(topic.At(index)), suspect: message.Nobody}
+	return &revision{turn: t, topic: topic, was: was, next: was.Record(topic.At(index)), suspect: message.Nobody, emptied: message.Nobody}
 }
 
 // revise changes every partition that which picks, and decides what became different.
@@ -70,7 +71,7 @@ func (r *revision) doubt(n message.NodeID) {
 // lose is doubt for a node that has nothing any more. If nobody else is eligible, then nobody leads until somebody decides to go
 // on without what is lost. A new leader epoch sees to it that no word of the lost disk, late as it may come, counts as the new one's.
 func (r *revision) lose(n message.NodeID) {
-	r.suspect, r.renewed = n, true
+	r.suspect, r.emptied, r.renewed = n, n, true
 	r.next.ELR = except(r.next.ELR, n)
 	r.leave(n)
 	if r.succeed(n); slices.Contains(r.next.ISR, n) {
@@ -128,7 +129,7 @@ func (r *revision) candidate() message.NodeID {
 		return n
 	}
 	if r.unclean || planted.Is(planted.UncleanAlways) || r.setting("unclean.leader.election.enable") == "true" {
-		return r.first(p.LastKnownELR, p.Replicas)
+		return r.first(except(p.LastKnownELR, r.emptied), except(p.Replicas, r.emptied), p.Replicas)
 	}
 	return message.Nobody
 }
@@ -153,7 +154,7 @@ func (r *revision) may(n message.NodeID) bool {
 // lack (KIP-966). Those that may have lost something are kept apart.
 func (r *revision) fillELR() {
 	p := r.next
-	eligible, known := slices.Concat(p.ELR, r.was.ISR), slices.Concat(p.LastKnownELR, []message.NodeID{r.suspect})
+	eligible, known := slices.Concat(p.ELR, r.was.ISR), r.lastKnown()
 	p.ELR, p.LastKnownELR = nil, nil
 	if len(p.ISR) >= min(r.minInSync(), len(p.Replicas)) {
 		return
@@ -167,6 +168,23 @@ func (r *revision) fillELR() {
 			p.LastKnownELR = append(p.LastKnownELR, n)
 		}
 	}
+}
+
+// lastKnown are those that may know most if loss has to be allowed. Who is known to have nothing is none of them: if nobody else was
+// left, they are all others that had everything once, however long ago, and only without any it is the node with the empty disk.
+func (r *revision) lastKnown() []message.NodeID {
+	p := r.next
+	if r.emptied == message.Nobody {
+		return slices.Concat(p.LastKnownELR, []message.NodeID{r.suspect})
+	}
+	known := except(p.LastKnownELR, r.emptied)
+	if len(known) == 0 {
+		known = except(except(p.Replicas, p.Adding...), r.emptied)
+	}
+	if len(known) == 0 {
+		return []message.NodeID{r.emptied}
+	}
+	return known
 }
 
 // trusted says that a node was among those that could lead before it came under suspicion.
