@@ -7,6 +7,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/controller"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/sim/check"
 	"github.com/troupe-broker/troupe/sim/world"
 )
 
@@ -84,14 +85,35 @@ func (o *onlooker) copiedWithout(h *host) bool {
 			if !slices.Contains(p.Replicas, h.ID) {
 				continue
 			}
-			if limit(set["min.insync.replicas"]) < 2 || set["durability"] == "replicated" || !slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), func(n message.NodeID) bool {
-				return n != h.ID && o.trial.hosts[n-1].Up() && o.newest.Broker(n) != nil && o.sameDisk(o.newest.Broker(n))
-			}) {
+			if limit(set["min.insync.replicas"]) < 2 || o.lowered(topic.Name) || set["durability"] == "replicated" || !o.someoneElse(h, p) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// someoneElse says that another node that runs may lead a partition. One that is only being added may not be counted: the move may be called off.
+func (o *onlooker) someoneElse(h *host, p *image.Partition) bool {
+	return slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), func(n message.NodeID) bool {
+		return n != h.ID && !slices.Contains(p.Adding, n) && o.trial.hosts[n-1].Up() && o.newest.Broker(n) != nil && o.sameDisk(o.newest.Broker(n))
+	})
+}
+
+// lowered says that somebody has asked for acknowledgements with one copy. No image need show that yet: the entry may be in the log of who has
+// led the quorum and of one who will. From then on a leader that is alone in sync commits alone, and nobody else is eligible (KIP-966), so that
+// with its disk there may go what was acknowledged.
+func (o *onlooker) lowered(topic string) bool {
+	return slices.ContainsFunc(o.trial.topics, func(t *check.Topic) bool { return t.Name == topic && t.MinInSync < 2 })
+}
+
+// Whole is part of workload.World.
+func (t *trial) Whole() bool {
+	if t.onlooker == nil {
+		return true
+	}
+	t.onlooker.look()
+	return !slices.ContainsFunc(t.hosts, func(h *host) bool { return !t.onlooker.sameDisk(t.onlooker.newest.Broker(h.ID)) })
 }
 
 // sameDisk says that a node has the disk still with which it is registered.

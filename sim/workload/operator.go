@@ -150,10 +150,15 @@ func (o *operator) elect(p *check.Partition) {
 }
 
 // promise changes how many copies an acknowledgement needs. What counts from then on is the smallest that was ever asked for: the
-// moment of the change is nobody's to know.
+// moment of the change is nobody's to know. It asks for no fewer while a disk is lost that the cluster still counts on: who has only one copy then,
+// and has said that one is enough, was promised nothing.
 func (o *operator) promise(t *check.Topic) {
 	const name = "min.insync.replicas"
 	least := 1 + o.chance.IntN(min(max(t.Replicas, 1), 2))
+	if least < t.MinInSync && !o.world.Whole() {
+		o.next()
+		return
+	}
 	t.MinInSync = min(t.MinInSync, least)
 	o.history.Configure(t, name)
 	req := alteration(configs(kmsg.ConfigResourceTypeTopic, t.Name, strconv.Itoa(least), name))
