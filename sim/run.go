@@ -207,6 +207,9 @@ func (t *trial) checkRest() {
 		n, where := t.parked()
 		t.fail(check.NothingLeaks, "%d requests are parked, the last at %v.", n, where)
 	}
+	if !t.until(10*time.Second, func() bool { return t.members() == 0 }) {
+		t.fail(check.SilentGo, "%d members are left.", t.members())
+	}
 	for _, h := range t.hosts {
 		if _, peak := h.Disk.Descriptors(); peak > filesMax {
 			t.fail(check.FilesBounded, "%d files were open at once, %d may be.", peak, filesMax)
@@ -226,6 +229,37 @@ func (t *trial) parked() (n int, where message.Address) {
 		}
 	}
 	return n, where
+}
+
+// members are how many members groups have.
+func (t *trial) members() (n int) {
+	for _, h := range t.hosts {
+		for _, at := range h.Stage.Actors() {
+			if k, coordinates := h.Stage.Actor(at).(interface{ Members() int }); coordinates {
+				n += k.Members()
+			}
+		}
+	}
+	return n
+}
+
+// listen asks that nobody whose heartbeat is held waits for news that are there.
+func (t *trial) listen() {
+	for _, h := range t.hosts {
+		if !h.Up() {
+			continue
+		}
+		for _, at := range h.Stage.Actors() {
+			if at.Kind != message.KindCoordinator {
+				continue
+			}
+			if k, holds := h.Stage.Actor(at).(interface{ Deaf() string }); holds {
+				if who := k.Deaf(); who != "" {
+					t.fail(check.HeldHearNews, "%s is held.", who)
+				}
+			}
+		}
+	}
 }
 
 // filesMax is how many files may be open, whatever files.open.max a scenario draws, and one more while another is being

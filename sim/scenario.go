@@ -136,8 +136,9 @@ func (s *Scenario) drawGroup(r *rand.Rand) {
 	}
 	s.Broker["group.min.session.timeout.ms"] = "100"
 	s.Broker["group.initial.rebalance.delay.ms"] = pick(r, "0", "100", "500")
+	s.drawHold(r)
 	for i := range some(r, 1, 2, 3, 5) {
-		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group",
+		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group", Rests: r.IntN(3) == 0,
 			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000), Version: int16(some(r, 2, 4, 5, 9))})
 	}
 }
@@ -152,14 +153,22 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 	s.Broker["group.consumer.session.timeout.ms"] = "1500"
 	s.Broker["group.consumer.heartbeat.interval.ms"] = pick(r, "50", "200")
 	s.Broker["offsets.topic.num.partitions"] = "2"
+	s.drawHold(r)
 	mixed := r.IntN(3) == 0
 	for i := range some(r, 1, 2, 3, 5) {
-		one := workload.Spec{Name: fmt.Sprintf("subscriber-%d", i), Kind: workload.Sharing, Group: "modern", Modern: true, Static: r.IntN(3) == 0,
+		one := workload.Spec{Name: fmt.Sprintf("subscriber-%d", i), Kind: workload.Sharing, Group: "modern", Modern: true, Static: r.IntN(3) == 0, Rests: r.IntN(3) == 0,
 			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000)}
 		if mixed && r.IntN(2) == 0 {
 			one.Name, one.Modern, one.Static, one.Version = fmt.Sprintf("veteran-%d", i), false, false, int16(some(r, 2, 4, 5, 9))
 		}
 		s.Clients = append(s.Clients, one)
+	}
+}
+
+// drawHold says for how long heartbeats are held; both groups of a world have the same.
+func (s *Scenario) drawHold(r *rand.Rand) {
+	if s.Broker["group.heartbeat.hold.ms"] == "" {
+		s.Broker["group.heartbeat.hold.ms"] = pick(r, "0", "100", "2900", "2900")
 	}
 }
 

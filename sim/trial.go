@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type trial struct {
 	history  *check.History
 	hosts    []*host
 	onlooker *onlooker // in a world of several nodes
+	groups   bool      // there are some
 	topics   []*check.Topic
 	clients  []workload.Client
 	nemesis  *nemesis
@@ -50,6 +52,7 @@ type host struct {
 func newTrial(s *Scenario, o Options) (*trial, error) {
 	t := &trial{scenario: s, trace: o.Trace}
 	t.nemesis = &nemesis{trial: t}
+	t.groups = slices.ContainsFunc(s.Clients, func(c workload.Spec) bool { return c.Kind == workload.Sharing })
 	options := world.Options{Seed: s.Seed + s.Order, Network: network.Options{SlowReader: s.Net.SlowReader, Reset: s.Net.Reset},
 		Cluster: s.Nodes, Mesh: network.MeshOptions{Credits: s.Net.Credits, Queue: s.Net.Queue, Observe: t.letter}}
 	if o.Trace != nil || s.damages() {
@@ -144,6 +147,9 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 		more := t.World.RunFor(lookEvery, stepsMax)
 		t.nemesis.look()
 		t.noteStates()
+		if t.groups {
+			t.listen()
+		}
 		if !more || t.Time.Steps() > stepsMax {
 			t.fail(check.EveryoneServed, "The world has taken %d steps in %v and does not come to an end.", stepsMax, t.Now())
 		}

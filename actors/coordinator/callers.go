@@ -15,7 +15,7 @@ type callers struct {
 }
 
 func (w *callers) add(who stage.Caller) brain.Caller {
-	if who.IsZero() {
+	if who.Request == 0 { // nobody waits
 		return 0
 	}
 	if w.waiting == nil {

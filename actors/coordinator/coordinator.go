@@ -135,7 +135,7 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.CoordinatorLoadInProgress})
 		return
 	}
-	if k.know(c); k.doubts() {
+	if !k.sure(c) {
 		c.Answer(c.Caller(), &message.Uncoordinated{Code: message.NotCoordinator})
 		return
 	}
@@ -147,6 +147,20 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 		return
 	}
 	k.carryOut(c, out)
+}
+
+// sure shows the brain the newest metadata. Where it doubts, who is held is told that another node may have news.
+func (k *Coordinator) sure(c stage.Context) bool {
+	k.know(c)
+	if !k.doubts() {
+		return true
+	}
+	if b, holds := k.brain.(brain.Holder); holds {
+		for _, n := range b.Abandon() {
+			c.Answer(k.callers.take(n), &message.Uncoordinated{Code: message.NotCoordinator})
+		}
+	}
+	return false
 }
 
 // carryOut is the only place where a decision becomes an effect: write, then answer and ask.
@@ -169,7 +183,7 @@ func (k *Coordinator) wind(c stage.Context) {
 
 func (k *Coordinator) expire(c stage.Context) {
 	if k.due = (time.Time{}); k.phase == active {
-		k.know(c)
+		k.sure(c)
 		k.carryOut(c, k.brain.Expire(c.Now()))
 	}
 }
@@ -180,7 +194,7 @@ func (k *Coordinator) topicsChanged(c stage.Context, m *message.TopicsChanged) {
 	case loading:
 		k.gone = append(k.gone, m.Gone...)
 	case active:
-		k.know(c)
+		k.sure(c)
 		k.carryOut(c, k.brain.TopicsChanged(c.Now(), m.Gone, m.Grown))
 	}
 }
@@ -196,6 +210,22 @@ func (k *Coordinator) unanswered(c stage.Context) {
 	default:
 		k.heard(c, nil)
 	}
+}
+
+// Members are how many members the groups have, and Deaf names one whose heartbeat is held though there is news for it: for those who look on.
+func (k *Coordinator) Members() int {
+	if b, holds := k.brain.(brain.Holder); holds {
+		return b.Members()
+	}
+	return 0
+}
+
+// Deaf is empty if there is none.
+func (k *Coordinator) Deaf() string {
+	if b, holds := k.brain.(brain.Holder); holds && k.phase == active {
+		return b.Deaf()
+	}
+	return ""
 }
 
 // Parked is how many wait here, for those who look on.

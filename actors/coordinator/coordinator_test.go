@@ -260,3 +260,17 @@ func TestRemovedTopicsAreForgotten(t *testing.T) {
 		t.Errorf("committed is %v", got)
 	}
 }
+
+// A word that asks for no answer leaves nobody waiting.
+func TestAWordWithoutAnAnswerIsNotParked(t *testing.T) {
+	s := newScene(t)
+	s.lead(1)
+	at := message.CoordinatorAt(1, place)
+	s.stage.Spawn(message.Address{Node: 1, Kind: message.KindOther, Number: 9}, func() stage.Actor {
+		return stage.Receiver(func(c stage.Context) { c.Send(at, &message.AnswerHeartbeat{Group: "g", Member: "m"}) })
+	})
+	s.time.RunFor(50 * time.Millisecond)
+	if k := s.stage.Actor(at).(*Coordinator); k.Parked() != 0 {
+		t.Errorf("%d are parked", k.Parked())
+	}
+}

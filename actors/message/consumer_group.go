@@ -12,7 +12,8 @@ const (
 	EpochRests  int32 = -2
 )
 
-// ConsumerHeartbeat is a member's, who joins and leaves by it too. What has not changed it need not say. It is answered by ConsumerBeat.
+// ConsumerHeartbeat is a member's, who joins and leaves by it too. What has not changed it need not say. It is answered by ConsumerBeat: at
+// once, or, where it may be held, when there is news.
 type ConsumerHeartbeat struct {
 	Group, Member  string
 	Epoch          int32
@@ -24,6 +25,7 @@ type ConsumerHeartbeat struct {
 	Assignor       string        // that it would like best; empty: not said
 	Owned          []PartitionID // that it still has; nil: not said
 	ClientID, Host string
+	Holding        Holding
 }
 
 // ConsumerBeat answers ConsumerHeartbeat.

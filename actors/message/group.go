@@ -82,10 +82,28 @@ type GroupSynced struct {
 	Assignment             []byte
 }
 
-// GroupHeartbeat says that a member lives. It is answered by GroupBeat.
+// GroupHeartbeat says that a member lives. It is answered by GroupBeat: at once, or, where it may be held, when there is news.
 type GroupHeartbeat struct {
 	Group, Member, Instance string
 	Generation              int32
+	Holding                 Holding
+}
+
+// Holding says whether a heartbeat may wait for news of its group, and what is known of its client.
+type Holding uint8
+
+// How heartbeats may be held.
+const (
+	Unheld      Holding = iota // it is answered at once
+	Held                       // its client counts the time to the next one from when it has sent this one
+	HeldResting                // its client counts it from the answer, and so rests between two
+)
+
+// AnswerHeartbeat has a member's heartbeat answered if it is held: the client has something else to ask on its connection, where answers
+// are in order, or the connection is Lost. It is not answered itself.
+type AnswerHeartbeat struct {
+	Group, Member string
+	Lost          bool
 }
 
 // GroupBeat answers GroupHeartbeat.

@@ -68,6 +68,8 @@ var (
 	OffsetsStay     = invariant("committed-offsets-stay", "A committed offset that was acknowledged does not go back.")
 	MembersGoOn     = invariant("members-go-on", "A group's member that does what it should is refused only for what it can do again, and a zombie's commit is refused.")
 	OneHolder       = invariant("one-holder-at-a-time", "What a member by KIP-848 has nobody else is given before it has given it up, was silent for its session, or was asked to for its rebalance timeout.")
+	HeldHearNews    = invariant("held-hear-news", "Nobody's heartbeat is held while there is news of its group for it.")
+	SilentGo        = invariant("silent-members-go", "A member of a group whose client has gone is no member any more when its session is over.")
 	LinkInOrder     = invariant("link-in-order", "A link delivers the letters of a session in their order, none missing before one that arrives, and none twice.")
 	LinkGoesOn      = invariant("link-goes-on", "Once the faults are over, letters arrive at both ends of a link on every lane within the bound.")
 	TwinsAgree      = invariant("twins-agree", "A seed that runs twice does the same twice.")

@@ -109,6 +109,8 @@ var All = []Mutant{
 	{planted.RevokedUntold, "revoked-untold", 1, "What a member by KIP-848 is to give up counts as given up before it has said so."},
 	{planted.ProgressUnwritten, "progress-unwritten", 1, "What members by KIP-848 have is not written down."},
 	{planted.StaleCommits, "stale-commits", 1, "A commit in an older epoch is taken, whoever has the partition by now."},
+	{planted.HeldForever, "held-forever", 1, "A member whose heartbeat is held lives, whether or not its client does."},
+	{planted.HeldUntold, "held-untold", 1, "Who is held is not told of a rebalance."},
 }
 
 // Exists says that there is a mutant of that name.

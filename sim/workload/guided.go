@@ -15,6 +15,19 @@ type guided struct {
 	spec  Spec
 	group *check.Group
 	node  message.NodeID // who coordinates; 0: not known
+	known int            // the connection on which it has said what software it is
+}
+
+// introduce says what software it is, where that makes a difference, once a connection.
+func (m *guided) introduce() {
+	at := m.coordinator()
+	if !m.spec.Rests || m.known == at.connection() {
+		return
+	}
+	m.known = at.connection()
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = 3, "kgo", "1"
+	at.call(req, m.patience(), func(kmsg.Response, error) {})
 }
 
 func newGuided(w World, h *check.History, s Spec) guided {

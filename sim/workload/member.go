@@ -278,6 +278,7 @@ func (m *member) beat(round int) {
 		m.later(2*memberSession*time.Millisecond, func() { m.beat(round) })
 		return
 	}
+	m.introduce()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version, req.Group, req.MemberID, req.Generation = 3, m.group.Name, m.id, m.generation
 	m.coordinator().call(req, m.patience(), func(r kmsg.Response, err error) {

@@ -86,6 +86,7 @@ func (m *subscriber) beat(life int) {
 
 // send tells what it has: what it is to give up it gives up by that.
 func (m *subscriber) send(life int) {
+	m.introduce()
 	req := m.heartbeat()
 	if m.full || !slices.Equal(m.has, m.owned) {
 		m.group.GivesUp(m.name, m.gone())

@@ -72,6 +72,7 @@ type Spec struct {
 	Group string `json:",omitempty"` // whose member it is
 
 	Modern bool `json:",omitempty"` // a member by KIP-848
+	Rests  bool `json:",omitempty"` // it says that its software counts the time to its next heartbeat from the answer
 	Static bool `json:",omitempty"` // with an instance of its own
 
 	Acks       int16 `json:",omitempty"`

@@ -25,6 +25,7 @@ func onApiVersions(c stage.Context, r *Request, q *kmsg.ApiVersionsRequest) {
 		r.Answer(c, resp)
 		return
 	}
+	r.conn.software = q.ClientSoftwareName
 	for row := range r.conn.versions.all {
 		resp.ApiKeys = append(resp.ApiKeys, advertised(row))
 	}

@@ -36,6 +36,8 @@ type connection struct {
 
 	pending  map[stage.RequestID]expected
 	client   string // the last client id seen: they seldom change
+	software string // what the client's is called (KIP-511); empty: it has not said
+	hold     hold
 	settings resolved
 	reading  reading // what fetches keep from one to the next
 }
@@ -139,6 +141,7 @@ func (k *connection) arrive(c stage.Context, f *Frame) {
 		return
 	}
 	k.queue = append(k.queue, &Request{conn: k, frame: f, arrived: c.Now()})
+	k.press(c)
 	k.proceed(c)
 }
 
@@ -317,6 +320,7 @@ func (k *connection) end(c stage.Context) {
 		}
 		r.frame.done(false)
 	}
+	k.forsake(c)
 	k.reading.end(c, k.opts.Sessions)
 	k.queue, k.pending = nil, nil
 }

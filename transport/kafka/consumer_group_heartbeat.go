@@ -20,8 +20,8 @@ func onConsumerGroupHeartbeat(c stage.Context, r *Request, q *kmsg.ConsumerGroup
 	}
 	ask := &message.ConsumerHeartbeat{Group: q.Group, Member: q.MemberID, Epoch: q.MemberEpoch, Instance: value(q.InstanceID), Rack: value(q.RackID),
 		Rebalance: millis(q.RebalanceTimeoutMillis), Topics: q.SubscribedTopicNames, Pattern: q.SubscribedTopicRegex, Assignor: value(q.ServerAssignor),
-		Owned: ownedOf(q), ClientID: r.ClientID(), Host: r.clientHost()}
-	askGroup(c, r, q.Group, ask, coordinatorPatience, message.CoordinatorNotAvailable, func(c stage.Context, beat *message.ConsumerBeat, code message.Code) {
+		Owned: ownedOf(q), ClientID: r.ClientID(), Host: r.clientHost(), Holding: r.conn.holding()}
+	askHolding(c, r, q.Group, q.MemberID, ask, ask.Holding, func(c stage.Context, beat *message.ConsumerBeat, code message.Code) {
 		if code != message.OK {
 			beat = &message.ConsumerBeat{Code: code}
 		}

@@ -12,8 +12,8 @@ import (
 var heartbeatAPI = api{key: 12, min: 0, max: 4, start: decoded(onHeartbeat), shape: "s 4 s s@3+"}
 
 func onHeartbeat(c stage.Context, r *Request, q *kmsg.HeartbeatRequest) {
-	ask := &message.GroupHeartbeat{Group: q.Group, Member: q.MemberID, Instance: value(q.InstanceID), Generation: q.Generation}
-	askGroup(c, r, q.Group, ask, coordinatorPatience, message.CoordinatorNotAvailable, func(c stage.Context, beat *message.GroupBeat, code message.Code) {
+	ask := &message.GroupHeartbeat{Group: q.Group, Member: q.MemberID, Instance: value(q.InstanceID), Generation: q.Generation, Holding: r.conn.holding()}
+	askHolding(c, r, q.Group, q.MemberID, ask, ask.Holding, func(c stage.Context, beat *message.GroupBeat, code message.Code) {
 		resp := kmsg.NewPtrHeartbeatResponse()
 		if resp.ErrorCode = int16(code); code == message.OK {
 			resp.ErrorCode = int16(beat.Code)

@@ -43,6 +43,16 @@ type Brain interface {
 	Count() int
 }
 
+// Holder is a brain that lets members wait for news.
+type Holder interface {
+	// Abandon forgets everybody who is held, and says who that was: another coordinator may have news for them.
+	Abandon() []Caller
+	// Deaf names a member that is held though there is news for it; empty if there is none. It changes nothing, for those who look on.
+	Deaf() string
+	// Members are how many members there are.
+	Members() int
+}
+
 // Place is where a brain decides, and in which term.
 type Place struct {
 	Node      message.NodeID

@@ -21,6 +21,8 @@ type Catalogue interface {
 	Near(p message.PartitionID, rack string) bool
 	// Timing is how long a member of a group may be silent, and how often it is to be heard.
 	Timing(group string) (session, heartbeat time.Duration)
+	// Hold is how long a heartbeat may wait for news at most; zero: it is answered at once.
+	Hold(group string) time.Duration
 }
 
 // Topic is what a group knows of one.
@@ -60,7 +62,7 @@ func (g *Groups) TopicsChanged(now time.Time, gone, grown []string) Out {
 			g.retopic(now, o, touched)
 		}
 	}
-	return g.take()
+	return g.take(now)
 }
 
 func setOf(names []string) map[string]bool {

@@ -188,7 +188,7 @@ func (g *Groups) recall(now time.Time, o *Group, c *consumer) {
 
 // beatConsumers hears a classic member, and has it join again where there is another epoch, where it has to give up, or where what it waits
 // for is free.
-func (g *Groups) beatConsumers(now time.Time, o *Group, m *message.GroupHeartbeat) message.Code {
+func (g *Groups) beatConsumers(now time.Time, o *Group, m *message.GroupHeartbeat, lives bool) message.Code {
 	k := o.consumers
 	c, code := k.classicMember(m.Member, m.Instance)
 	switch {
@@ -197,8 +197,10 @@ func (g *Groups) beatConsumers(now time.Time, o *Group, m *message.GroupHeartbea
 	case m.Generation != c.epoch:
 		return message.IllegalGeneration
 	}
-	c.deadline = now.Add(c.classic.session)
-	g.watch(o, c)
+	if lives {
+		c.deadline = now.Add(c.classic.session)
+		g.watch(o, c)
+	}
 	_, waits := k.available(c, k.target.of[c.id].without(c.assigned))
 	if c.epoch < k.epoch || c.state == revoking || c.state == waiting && !waits {
 		g.recall(now, o, c)

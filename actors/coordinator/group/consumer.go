@@ -44,6 +44,7 @@ type consumer struct {
 	names              []string // of topics, ascending
 	pattern            string
 	described          bool         // the log has said who it is, and not only what it has
+	flinches           uint8        // how often its connection was lost while its heartbeat was held
 	classic            *classicSide // nil: it speaks KIP-848
 
 	epoch, previous int32

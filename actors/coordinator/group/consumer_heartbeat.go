@@ -31,6 +31,51 @@ func (t *trouble) beat() *message.ConsumerBeat {
 	return &message.ConsumerBeat{Code: t.code, Message: t.text}
 }
 
+// consumerBeat answers a member's heartbeat, now or when there is news. One that has to give something up is not held: it has to say when
+// it has.
+func (g *Groups) consumerBeat(now time.Time, from Caller, m *message.ConsumerHeartbeat) {
+	if o := g.named[m.Group]; o != nil {
+		g.supersede(now, o, m.Member)
+	}
+	answer := g.consumerHeartbeat(now, m)
+	if o := g.named[m.Group]; answer.Code == message.OK && m.Epoch >= message.EpochJoins && o != nil {
+		c := o.consumers.member(answer.Member)
+		hold, interval := g.holdConsumer(o, c, m.Holding)
+		if c.state != revoking {
+			answer.Interval = interval
+		}
+		if hold > 0 && from != 0 && c.state != revoking && !answer.Assigned && m.Epoch == c.epoch {
+			g.wait(now, o, held{from: from, member: m.Member, modern: m}, m.Holding, hold)
+			return
+		}
+	}
+	g.reply(from, answer)
+}
+
+// consumerNews is what a member hears whose heartbeat was held. What it has said by it is not believed any more: it may have taken up since
+// what it was given before.
+func (g *Groups) consumerNews(now time.Time, m *message.ConsumerHeartbeat) (*message.ConsumerBeat, bool) {
+	o := g.named[m.Group]
+	if o == nil || o.consumers == nil {
+		return troubled(message.GroupIDNotFound, "Group %s not found.", m.Group).beat(), true
+	}
+	c := o.consumers.member(m.Member)
+	if c == nil || c.epoch == message.EpochRests {
+		return troubled(message.UnknownMemberID, "Member %s is not a member of group %s.", m.Member, o.name).beat(), true
+	}
+	before := c.assigned
+	news := g.reconcile(now, o, c, nil, false)
+	_, interval := g.holdConsumer(o, c, m.Holding)
+	if c.state == revoking {
+		_, interval = g.catalogue.Timing(o.name)
+	}
+	answer := &message.ConsumerBeat{Member: c.id, Epoch: c.epoch, Interval: interval}
+	if !samePart(before, c.assigned) || m.Epoch != c.epoch {
+		answer.Assigned, answer.Assignment = true, c.assigned
+	}
+	return answer, news || m.Epoch != c.epoch
+}
+
 // consumerHeartbeat is S77-S80: it joins, says what has changed, says what it still has, and leaves by it.
 func (g *Groups) consumerHeartbeat(now time.Time, m *message.ConsumerHeartbeat) *message.ConsumerBeat {
 	if m.Epoch < message.EpochJoins {
@@ -181,6 +226,9 @@ func (g *Groups) renew(now time.Time, o *Group, c, was *consumer) {
 // hear notes what a member has said, and leaves what it has not.
 func (c *consumer) hear(m *message.ConsumerHeartbeat) {
 	c.clientID, c.host, c.classic = m.ClientID, m.Host, nil
+	if m.Epoch == message.EpochJoins {
+		c.flinches = 0
+	}
 	for _, said := range [...]struct {
 		value string
 		to    *string

@@ -36,6 +36,7 @@ func (g *Groups) consumerLeave(now time.Time, m *message.ConsumerHeartbeat) *mes
 
 // rest has a static member go for a while. What it was to give up it has given up by going.
 func (g *Groups) rest(o *Group, c *consumer) {
+	g.stir(o)
 	o.consumers.hand(c, c.epoch, c.assigned, nil)
 	c.turn(message.EpochRests, settled)
 	c.revokeBy = time.Time{}
@@ -45,6 +46,7 @@ func (g *Groups) rest(o *Group, c *consumer) {
 // dismiss takes a member out: the others get what it had.
 func (g *Groups) dismiss(now time.Time, o *Group, c *consumer) {
 	k := o.consumers
+	g.stir(o)
 	k.remove(c)
 	g.bump(o)
 	g.erase(o, c.id)

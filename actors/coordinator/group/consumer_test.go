@@ -44,6 +44,8 @@ func (k shelf848) Timing(group string) (session, heartbeat time.Duration) {
 	return 45 * time.Second, 5 * time.Second
 }
 
+func (k shelf848) Hold(string) time.Duration { return 2900 * time.Millisecond }
+
 // consumerNow is a client of a group by KIP-848: what it was told last.
 type consumerNow struct {
 	s     *scene

@@ -15,14 +15,18 @@ func (g *Groups) modernize(now time.Time, o *Group) {
 	}
 	k := newConsumers()
 	k.epoch = o.generation
-	*o = Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, consumers: k}
+	*o = o.anew(now)
+	o.consumers = k
+	g.stir(o)
 }
 
 // classicize makes a group by KIP-848 without members a classic one, the other way round.
 func (g *Groups) classicize(now time.Time, o *Group) {
 	epoch := o.consumers.epoch
 	g.buryConsumers(o)
-	*o = Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, generation: epoch, protocolType: consumerProtocol}
+	*o = o.anew(now)
+	o.generation, o.protocolType = epoch, consumerProtocol
+	g.stir(o)
 	g.record(o.record())
 }
 

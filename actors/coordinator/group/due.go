@@ -13,6 +13,7 @@ type alarm struct {
 	member   *member // nil: the group's rebalance
 	consumer *consumer
 	id       string // an id that was given and has not come again; empty: none
+	held     bool   // heartbeats of the group that are held
 }
 
 type timers struct {
@@ -64,7 +65,7 @@ func (g *Groups) Expire(now time.Time) Out {
 		g.checked = now
 		g.retain(now)
 	}
-	return g.take()
+	return g.take(now)
 }
 
 func (g *Groups) ring(now time.Time, a alarm) {
@@ -73,6 +74,8 @@ func (g *Groups) ring(now time.Time, a alarm) {
 		return
 	}
 	switch {
+	case a.held:
+		g.holdsDue(now, o)
 	case a.id != "":
 		if until, waits := o.pending[a.id]; waits && !until.After(now) {
 			delete(o.pending, a.id)

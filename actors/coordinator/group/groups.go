@@ -53,6 +53,8 @@ type Groups struct {
 	named     map[string]*Group
 	timers    timers
 	checked   time.Time // when retention was looked at
+	stirred   []*Group  // in which there may be news
+	waiting   int       // heartbeats that are held
 	out       Out
 }
 
@@ -74,11 +76,13 @@ func (g *Groups) Decide(now time.Time, from Caller, ask any) (out Out, ok bool) 
 	case *message.SyncGroup:
 		g.sync(now, from, m)
 	case *message.GroupHeartbeat:
-		g.reply(from, &message.GroupBeat{Code: g.heartbeat(now, m)})
+		g.beat(now, from, m)
 	case *message.LeaveGroup:
 		g.reply(from, g.leave(now, m))
 	case *message.ConsumerHeartbeat:
-		g.reply(from, g.consumerHeartbeat(now, m))
+		g.consumerBeat(now, from, m)
+	case *message.AnswerHeartbeat:
+		g.answerHeld(now, m)
 	case *message.DescribeConsumers:
 		g.reply(from, g.describeConsumers(m))
 	case *message.CommitOffsets:
@@ -96,10 +100,12 @@ func (g *Groups) Decide(now time.Time, from Caller, ask any) (out Out, ok bool) 
 	default:
 		return Out{}, false
 	}
-	return g.take(), true
+	return g.take(now), true
 }
 
-func (g *Groups) take() Out {
+// take is what has been decided, and what follows for those who are held.
+func (g *Groups) take(now time.Time) Out {
+	g.rouse(now)
 	out := g.out
 	g.out = Out{}
 	return out

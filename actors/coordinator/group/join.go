@@ -124,7 +124,7 @@ func (g *Groups) add(now time.Time, o *Group, id string, from Caller, m *message
 
 func (m *member) update(from Caller, j *message.JoinGroup) {
 	m.clientID, m.host, m.session, m.rebalance = j.ClientID, j.Host, j.Session, j.Rebalance
-	m.protocols, m.joining, m.skips = j.Protocols, from, j.SkipsAssignment
+	m.protocols, m.joining, m.skips, m.flinches = j.Protocols, from, j.SkipsAssignment, 0
 	if from == 0 {
 		m.joining = ^Caller(0) // nobody waits, and it is there all the same
 	}
@@ -148,6 +148,7 @@ func (g *Groups) replace(now time.Time, o *Group, old *member, id string, from C
 	g.abandon(old, message.FencedInstanceID)
 	said := old.protocols
 	old.id = id
+	g.stir(o)
 	if leads {
 		o.leader = id
 	}

@@ -7,14 +7,45 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-// heartbeat is S62. While members gather a member is told so, and lives.
-func (g *Groups) heartbeat(now time.Time, m *message.GroupHeartbeat) message.Code {
+// beat answers a classic member's heartbeat, now or when there is news.
+func (g *Groups) beat(now time.Time, from Caller, m *message.GroupHeartbeat) {
+	o := g.named[m.Group]
+	if o != nil {
+		g.supersede(now, o, m.Member)
+	}
+	code := g.heartbeat(now, m, true)
+	if code == message.OK && from != 0 {
+		session, flinches := o.patience(m.Member)
+		if d := g.hold(o, m.Holding, session, flinches); d > 0 {
+			g.wait(now, o, held{from: from, member: m.Member, classic: m}, m.Holding, d)
+			return
+		}
+	}
+	g.reply(from, &message.GroupBeat{Code: code})
+}
+
+// patience is a classic member's session, and how often it has flinched.
+func (o *Group) patience(id string) (session time.Duration, flinches uint8) {
+	if is := o.member(id); is != nil {
+		return is.session, is.flinches
+	}
+	if o.consumers != nil {
+		if c := o.consumers.member(id); c != nil && c.classic != nil {
+			return c.classic.session, c.flinches
+		}
+	}
+	return 0, 0
+}
+
+// heartbeat is S62. While members gather a member is told so. Its session begins anew if it lives: what is only looked up again does not
+// show that.
+func (g *Groups) heartbeat(now time.Time, m *message.GroupHeartbeat, lives bool) message.Code {
 	o := g.named[m.Group]
 	if o == nil {
 		return message.UnknownMemberID
 	}
 	if o.consumers != nil {
-		return g.beatConsumers(now, o, m)
+		return g.beatConsumers(now, o, m, lives)
 	}
 	is, code := o.known(m.Member, m.Instance)
 	switch {
@@ -25,7 +56,9 @@ func (g *Groups) heartbeat(now time.Time, m *message.GroupHeartbeat) message.Cod
 	case m.Generation != o.generation:
 		return message.IllegalGeneration
 	}
-	g.refresh(now, o, is)
+	if lives {
+		g.refresh(now, o, is)
+	}
 	if o.state == preparing {
 		return message.RebalanceInProgress
 	}
@@ -72,6 +105,7 @@ func (g *Groups) remove(now time.Time, o *Group, m *member) {
 	if o.leader == m.id && len(o.members) > 0 {
 		o.leader = o.members[0].id
 	}
+	g.stir(o)
 	g.afterLoss(now, o)
 }
 
@@ -95,6 +129,7 @@ func (g *Groups) expel(now time.Time, o *Group) {
 	if len(o.members) == before {
 		return
 	}
+	g.stir(o)
 	if o.member(o.leader) == nil && len(o.members) > 0 {
 		o.leader = o.members[0].id
 	}

@@ -59,6 +59,11 @@ func (k *catalogue) Timing(name string) (session, heartbeat time.Duration) {
 	return k.within("session.timeout.ms", own), k.within("heartbeat.interval.ms", own)
 }
 
+// Hold is the group's own, or the broker's.
+func (k *catalogue) Hold(name string) time.Duration {
+	return k.layers.GroupMillis("heartbeat.hold.ms", k.image.Config(message.ResourceGroup, name))
+}
+
 func (k *catalogue) within(name string, own image.Overrides) time.Duration {
 	d := k.layers.GroupMillis("consumer."+name, own)
 	if _, set := own["consumer."+name]; set {

@@ -26,6 +26,7 @@ func (g *Groups) prepare(now time.Time, o *Group) {
 			wait = delay
 		}
 		o.turn(preparing, now)
+		g.stir(o)
 		g.schedule(o, now.Add(wait))
 	}
 	g.gathered(now, o)
@@ -66,6 +67,7 @@ func (g *Groups) complete(now time.Time, o *Group) {
 	}
 	o.rebalance = rebalance{}
 	o.generation++
+	g.stir(o)
 	if len(o.members) == 0 {
 		g.desert(now, o)
 		return

@@ -31,6 +31,7 @@ func (g *Groups) reconcile(now time.Time, o *Group, c *consumer, owned parts, sa
 	if c.state == state && c.epoch == epoch && len(give)+len(get) == 0 && len(keep) == len(c.assigned) {
 		return false
 	}
+	g.stir(o)
 	k.hand(c, epoch, keep.with(get), give)
 	c.turn(epoch, state)
 	c.revokeBy = time.Time{}
@@ -65,6 +66,7 @@ func (g *Groups) rethink(now time.Time, o *Group) {
 func (g *Groups) bump(o *Group) {
 	k := o.consumers
 	k.epoch++
+	g.stir(o)
 	k.hash = digest(g.catalogue, k.subscribed())
 	g.record(epochRecord(o.name, k))
 }

@@ -163,5 +163,5 @@ func (g *Groups) Loaded(now time.Time) Out {
 			g.settle(now, o)
 		}
 	}
-	return g.take()
+	return g.take(now)
 }

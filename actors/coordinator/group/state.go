@@ -21,6 +21,12 @@ type Group struct {
 	rebalance    rebalance
 	offsets      map[string]map[int32]offset
 	consumers    *consumers // nil: it is a classic group; else it has no classic members
+	holds        holds
+}
+
+// anew is a group that goes on under its name, with its offsets and who waits for news, as one of another kind.
+func (o *Group) anew(now time.Time) Group {
+	return Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, holds: o.holds}
 }
 
 type state uint8
@@ -56,6 +62,7 @@ type member struct {
 	skips              bool   // it can be told not to assign anew
 	fresh              bool   // it has never been part of a generation
 	synced             bool   // it has asked for its assignment in this one
+	flinches           uint8  // how often its connection was lost while its heartbeat was held
 	deadline           time.Time
 	armed              bool // an alarm looks at the deadline, at
 	alarmAt            time.Time

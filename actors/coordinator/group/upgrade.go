@@ -33,7 +33,9 @@ func (g *Groups) upgrade(now time.Time, o *Group) *trouble {
 		g.record(Record{Key: groupKey(o.name)})
 	}
 	k.epoch, k.target.epoch, k.target.time = o.generation, o.generation, now.UnixMilli()
-	*o = Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, consumers: k}
+	*o = o.anew(now)
+	o.consumers = k
+	g.stir(o)
 	k.hash = digest(g.catalogue, k.subscribed())
 	g.record(epochRecord(o.name, k))
 	for _, c := range k.members {
@@ -81,7 +83,8 @@ func (g *Groups) downgrade(now time.Time, o *Group) {
 	if !g.settings.Consumer.Downgrades || slices.ContainsFunc(k.members, func(c *consumer) bool { return c.classic == nil }) {
 		return
 	}
-	was := &Group{name: o.name, since: now, pending: map[string]time.Time{}, offsets: o.offsets, generation: k.epoch, protocolType: consumerProtocol, state: stable}
+	was := o.anew(now)
+	was.generation, was.protocolType, was.state = k.epoch, consumerProtocol, stable
 	for _, c := range k.members {
 		was.members = append(was.members, &member{id: c.id, instance: c.instance, clientID: c.clientID, host: c.host, session: c.classic.session,
 			rebalance: c.rebalance, protocols: c.classic.protocols, assignment: g.assignmentOf(c), synced: true})
@@ -93,7 +96,7 @@ func (g *Groups) downgrade(now time.Time, o *Group) {
 		return // it goes on as it is
 	}
 	g.buryConsumers(o)
-	*o = *was
+	*o = was
 	g.record(r)
 	for _, m := range o.members {
 		g.refresh(now, o, m)

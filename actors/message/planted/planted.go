@@ -81,6 +81,8 @@ const (
 	RevokedUntold     // group: what a member is to give up counts as given up before it has said so
 	ProgressUnwritten // group: what members by KIP-848 have is not written down
 	StaleCommits      // group: a commit in an older epoch is taken, whoever has the partition by now
+	HeldForever       // group: a member whose heartbeat is held lives, whether or not its client does
+	HeldUntold        // group: who is held is not told of a rebalance
 	end
 )
 
