@@ -128,7 +128,8 @@ type GroupLeft struct {
 type CommitOffsets struct {
 	Group, Member, Instance string
 	Generation              int32
-	Since9                  bool // v9: a group that is not there is GroupIDNotFound (S71), and Generation may be a member's epoch (S82)
+	Since9                  bool          // v9: a group that is not there is GroupIDNotFound (S71), and Generation may be a member's epoch (S82)
+	Retention               time.Duration // v2-4: how long these offsets are kept, whatever else holds; 0: as all others
 	Offsets                 []CommittedOffset
 }
 

@@ -247,3 +247,25 @@ func TestOffsetsAreDeleted(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// S75: v2 to v4 may ask for a retention of their own; -1 does not.
+func TestARetentionIsHandedOn(t *testing.T) {
+	for version := int16(2); version <= 5; version++ {
+		var got *message.CommitOffsets
+		h := coordinated(t, func(_ message.Address, ask any) any {
+			got = ask.(*message.CommitOffsets)
+			return &message.OffsetsCommitted{Codes: make([]message.Code, len(got.Offsets))}
+		})
+		for asked, want := range map[int64]time.Duration{-1: 0, 0: time.Millisecond, 60_000: time.Minute} {
+			if version > 4 {
+				want = 0
+			}
+			q := commitRequest(groupIn(here, 0))
+			q.RetentionTimeMillis = asked
+			call(h, q, kmsg.NewPtrOffsetCommitResponse(), version)
+			if got.Retention != want {
+				t.Errorf("version %d: %d ms became %v, not %v", version, asked, got.Retention, want)
+			}
+		}
+	}
+}

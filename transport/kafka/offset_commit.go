@@ -4,12 +4,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
 // OffsetCommit keeps how far a group has read (S70-S72). v5 has no retention of its own any more (KIP-211), v6 has leader epochs (KIP-320),
 // v7 static members (KIP-345), v8 is flexible, v9 is for groups whose members have epochs too (KIP-848), v10 names topics by id.
-// A retention that v2 to v4 ask for is not kept: offsets.retention.minutes holds for all.
+// A retention that v2 to v4 ask for holds instead of offsets.retention.minutes, as in Kafka, while nobody reads the topic.
 //
 // A group without a name is one, as Kafka still has it. A partition that does not exist is told so, and the others are committed.
 var offsetCommitAPI = api{key: 8, min: 2, max: 10, start: decoded(onOffsetCommit), shape: "s 4 s s@7+ 8@2-4 (s@-9 16@10+ (4 8 4@6+ s))"}
@@ -17,6 +18,9 @@ var offsetCommitAPI = api{key: 8, min: 2, max: 10, start: decoded(onOffsetCommit
 func onOffsetCommit(c stage.Context, r *Request, q *kmsg.OffsetCommitRequest) {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	ask := &message.CommitOffsets{Group: q.Group, Member: q.MemberID, Instance: value(q.InstanceID), Generation: q.Generation, Since9: r.Version >= 9}
+	if r.Version <= 4 && q.RetentionTimeMillis >= 0 {
+		ask.Retention = setting.Duration(max(q.RetentionTimeMillis, 1))
+	}
 	fates := commitOf(r, q, resp, ask)
 	finish := func(c stage.Context, done *message.OffsetsCommitted, code message.Code) {
 		fates.settle(done.Codes, code, done.Code)

@@ -15,6 +15,7 @@ type offset struct {
 	metadata string
 	topicID  message.TopicID // zero: not known
 	time     int64           // milliseconds
+	expires  int64           // milliseconds; 0: it is kept as all others are
 }
 
 // commit is S70-S72.
@@ -59,6 +60,9 @@ func (g *Groups) keep(now time.Time, m *message.CommitOffsets, stale func(*messa
 			continue
 		}
 		is := offset{at: c.Offset, epoch: c.LeaderEpoch, metadata: c.Metadata, topicID: c.TopicID, time: now.UnixMilli()}
+		if m.Retention > 0 {
+			is.expires = is.time + m.Retention.Milliseconds()
+		}
 		o.put(c.Topic, c.Partition, is)
 		g.record(offsetRecord(o.name, c.Topic, c.Partition, &is))
 	}
@@ -238,6 +242,9 @@ func (g *Groups) expiry(o *Group, topic string, is offset) time.Time {
 	case o.state == empty:
 	case o.protocolType != consumerProtocol, o.state != stable, o.subscribes(topic):
 		return from.Add(1 << 62)
+	}
+	if is.expires != 0 {
+		return time.UnixMilli(is.expires)
 	}
 	return from.Add(g.settings.Retention)
 }

@@ -13,20 +13,29 @@ import (
 
 // What the log of __consumer_offsets has are Kafka's records (section 4.4 of its internals), so that its tools can read them:
 //
-//	key   0 2 version (0, 1)  2 . group, topic, partition      value: OffsetCommitValue version 3
+//	key   0 2 version (0, 1)  2 . group, topic, partition      value: OffsetCommitValue version 3, or 1 with a retention of its own
 //	key   0 2 version (2)     2 . group                        value: GroupMetadataValue version 3
 const (
-	offsetKeyVersion   = 1
-	groupKeyVersion    = 2
-	offsetValueVersion = 3
-	groupValueVersion  = 3
+	offsetKeyVersion    = 1
+	groupKeyVersion     = 2
+	offsetValueVersion  = 3
+	expiresValueVersion = 1
+	groupValueVersion   = 3
 )
+
+// version is the one that has room for what is known of an offset: only the first has its retention.
+func (is *offset) version() int16 {
+	if is.expires != 0 {
+		return expiresValueVersion
+	}
+	return offsetValueVersion
+}
 
 func offsetRecord(group, topic string, partition int32, is *offset) Record {
 	key := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: group, Topic: topic, Partition: partition}
 	r := Record{Key: key.AppendTo(nil)}
 	if is != nil {
-		value := kmsg.OffsetCommitValue{Version: offsetValueVersion, Offset: is.at, LeaderEpoch: is.epoch, Metadata: is.metadata, CommitTimestamp: is.time}
+		value := kmsg.OffsetCommitValue{Version: is.version(), ExpireTimestamp: is.expires, Offset: is.at, LeaderEpoch: is.epoch, Metadata: is.metadata, CommitTimestamp: is.time}
 		r.Value = value.AppendTo(nil)
 	}
 	return r
@@ -92,7 +101,11 @@ func (g *Groups) replayOffset(now time.Time, r Record) error {
 	if v.Version < 3 {
 		epoch = -1
 	}
-	g.found(now, key.Group).put(key.Topic, key.Partition, offset{at: v.Offset, epoch: epoch, metadata: v.Metadata, topicID: v.TopicID, time: v.CommitTimestamp})
+	is := offset{at: v.Offset, epoch: epoch, metadata: v.Metadata, topicID: v.TopicID, time: v.CommitTimestamp}
+	if v.Version == expiresValueVersion && v.ExpireTimestamp >= 0 {
+		is.expires = v.ExpireTimestamp
+	}
+	g.found(now, key.Group).put(key.Topic, key.Partition, is)
 	return nil
 }
 
