@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/coordinator"
 	"github.com/troupe-broker/troupe/actors/coordinator/brain"
 	"github.com/troupe-broker/troupe/actors/coordinator/group"
+	"github.com/troupe-broker/troupe/actors/coordinator/txn"
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
@@ -48,7 +49,7 @@ func Raise(s stage.Stage, p Parts) {
 			SnapshotBytes: l.Number("metadata.log.max.record.bytes.between.snapshots"),
 		})
 	})
-	replica, groups := p.replica(l), groupSettings(l)
+	replica, groups, transactions := p.replica(l), groupSettings(l), txnSettings(l)
 	s.Spawn(message.BrokerAt(n), func() stage.Actor {
 		return broker.New(broker.Options{
 			Directory: p.Directory,
@@ -61,11 +62,16 @@ func Raise(s stage.Stage, p Parts) {
 				return partition.New(o)
 			},
 			NewCoordinator: func(topic string, id message.PartitionID) func() stage.Actor {
-				if topic != message.GroupsTopic {
+				o := coordinator.Options{ID: id, Static: p.Config.Values, RecordMax: groups.RecordMax, AppendPatience: l.Millis("offsets.commit.timeout.ms")}
+				switch topic {
+				case message.GroupsTopic:
+					o.New = func(at brain.Place) brain.Brain { return group.New(groups, nil, at) }
+				case message.TransactionsTopic:
+					o.New = func(at brain.Place) brain.Brain { return txn.New(transactions, at) }
+				default:
 					return nil
 				}
-				return coordinator.New(coordinator.Options{ID: id, Static: p.Config.Values, RecordMax: groups.RecordMax, AppendPatience: l.Millis("offsets.commit.timeout.ms"),
-					New: func(at brain.Place) brain.Brain { return group.New(groups, nil, at) }})
+				return coordinator.New(o)
 			},
 		})
 	})
@@ -98,6 +104,16 @@ func groupSettings(l setting.Layers) group.Settings {
 			Upgrades:   migrates(l, "upgrade"),
 			Downgrades: migrates(l, "downgrade"),
 		},
+	}
+}
+
+// txnSettings are what transactions are bound by.
+func txnSettings(l setting.Layers) txn.Settings {
+	return txn.Settings{
+		TimeoutMax:    l.Millis("transaction.max.timeout.ms"),
+		AbortCheck:    l.Millis("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+		Retention:     l.Millis("transactional.id.expiration.ms"),
+		RetentionScan: l.Millis("transaction.remove.expired.transaction.cleanup.interval.ms"),
 	}
 }
 

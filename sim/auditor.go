@@ -90,6 +90,7 @@ func (a *auditor) judge(before, after *image.Image) {
 				was = old.Partition(int32(i))
 			}
 			if p.PartitionEpoch != was.PartitionEpoch || p.LeaderEpoch != was.LeaderEpoch {
+				a.trial.Note("%s/%d at %d: %+v", t.Name, i, after.Index, *p)
 				a.revised(after, t, i, was, p)
 				a.placed(before, t, i, was, p)
 			}

@@ -147,6 +147,7 @@ func (o *onlooker) reach(node message.NodeID, of *check.Partition) int64 {
 // acked asks, when a client hears that a batch is on enough copies, whether it is: what cannot be seen counts as one.
 func (o *onlooker) acked(b *check.Batch, base int64) {
 	of := b.Partition
+	o.look() // who has a copy may have changed since the world was looked at last
 	_, p := o.newest.Partition(of.ID())
 	if p == nil || base < 0 || b.Weak || !of.Topic.Fsync || of.Topic.State != check.Exists {
 		return

@@ -55,6 +55,9 @@ func (k *Controller) enlist(c stage.Context) {
 	}
 	k.changing = 0
 	k.dismiss(c)
+	if !k.isHeard() {
+		return
+	}
 	if change, id := k.nextChange(); id != raft.None {
 		k.change(c, change, id)
 	}
@@ -138,13 +141,32 @@ func (k *Controller) dispensable() uint64 {
 
 func majority(voters int) int { return voters/2 + 1 }
 
-// listen notes which members were heard lately.
+// attend notes that a member was heard, where this node leads.
+func (k *Controller) attend(id uint64) {
+	if k.leading {
+		k.attended[id] = k.sessions.clock
+	}
+}
+
+// listen has those who were not heard yet begin to be silent now: a majority of them has just voted for this node.
 func (k *Controller) listen() {
-	k.raft.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		if _, known := k.attended[id]; p.RecentActive || !known {
+	k.raft.WithProgress(func(id uint64, _ raft.ProgressType, _ tracker.Progress) {
+		if _, known := k.attended[id]; !known {
 			k.attended[id] = k.sessions.clock
 		}
 	})
+}
+
+// isHeard says that a majority of the voters was heard just now. Only then are members changed: a leader that is cut off takes for silent
+// who is not, and what it has proposed stays in its log. When it is back that is committed, though those who voted then are those who are needed now.
+func (k *Controller) isHeard() bool {
+	voters, heard := k.conf.GetVoters(), 0
+	for _, id := range voters {
+		if at, known := k.attended[id]; id == k.id || known && k.sessions.clock-at <= graceTicks {
+			heard++
+		}
+	}
+	return heard >= majority(len(voters))
 }
 
 // isMute says that a member was not heard for so long that it may lose its vote.

@@ -108,6 +108,7 @@ func (k *Controller) step(c stage.Context, m *message.Raft) {
 	if word.GetTo() != k.id { // it is for the directory that this node had before: what that promised nobody knows here
 		return
 	}
+	k.attend(word.GetFrom())
 	if err := k.raft.Step(&word); err != nil {
 		c.Log().Warn("a raft message is refused", "from", c.Caller().Address, "type", word.GetType(), "err", err)
 	}

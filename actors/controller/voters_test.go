@@ -167,3 +167,29 @@ func TestTwoDeadVotersOfFiveAreDoneWithout(t *testing.T) {
 	w.run("all vote", func() bool { return len(w.voters(rest[2])) == 5 })
 	w.unhurt()
 }
+
+// A leader that hears nobody gives nobody's vote up: of what it proposes then the others learn when it is back, and count it. Here it would
+// be the vote of the one that is left, when the third's is lost with its disk.
+func TestALeaderThatHearsNobodyChangesNoVoters(t *testing.T) {
+	w := newWorld(t, controller.Options{Contacts: []message.NodeID{1, 2, 3},
+		Static: setting.NewValues(map[string]string{"controller.quorum.voter.timeout.ms": "1000"})})
+	w.start(1, 2, 3)
+	w.serving(1, 2, 3)
+	w.pass(2 * time.Second)
+	leader := w.image(1).Leader
+	rest := others(leader, 1, 2, 3)
+	whole, wiped := rest[0], rest[1]
+	w.die(wiped)
+	w.wipe(wiped)
+	w.cut[leader] = true
+	w.pass(3 * time.Second)
+	w.cut[leader] = false
+	w.die(leader)
+	w.start(leader)
+	w.serving(leader)
+	w.start(wiped)
+	w.serving(wiped)
+	w.create(whole, "T", 1)
+	w.run("all vote", func() bool { return len(w.voters(whole)) == 3 })
+	w.unhurt()
+}

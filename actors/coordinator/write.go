@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/coordinator/brain"
@@ -78,7 +79,7 @@ func (k *Coordinator) write(c stage.Context) {
 }
 
 func (k *Coordinator) append(c stage.Context, p *page) {
-	if planted.Is(planted.GroupAnswersEarly) {
+	if planted.Is(planted.GroupAnswersEarly) || planted.Is(planted.EndAnsweredEarly) && p.ends() {
 		k.tell(c, p)
 	}
 	b := record.NewBuilder(0)
@@ -93,6 +94,11 @@ func (k *Coordinator) append(c stage.Context, p *page) {
 		c.Fail(err)
 	}
 	k.pen.asked = c.Ask(k.partition(c), &message.Append{Batch: batch, Acks: -1, MaxTimestamp: p.time}, k.opts.AppendPatience)
+}
+
+// ends says that the end of a transaction is answered with the page.
+func (p *page) ends() bool {
+	return slices.ContainsFunc(p.replies, func(r brain.Reply) bool { _, ends := r.Answer.(*message.TransactionEnded); return ends })
 }
 
 // finish answers for the first page, and asks what was to be asked behind it.

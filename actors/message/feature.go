@@ -23,6 +23,6 @@ func SupportedFeatures() []SupportedFeature {
 		{Name: MetadataVersionFeature, Min: 7, Max: 30, Fresh: 30},
 		{Name: "share.version", Min: 0, Max: 1, Fresh: 1},
 		{Name: "streams.version", Min: 0, Max: 1, Fresh: 1},
-		{Name: "transaction.version", Min: 0, Max: 2, Fresh: 2},
+		{Name: TransactionVersionFeature, Min: 0, Max: 2, Fresh: 2},
 	}
 }

@@ -111,6 +111,14 @@ var All = []Mutant{
 	{planted.StaleCommits, "stale-commits", 1, "A commit in an older epoch is taken, whoever has the partition by now."},
 	{planted.HeldForever, "held-forever", 1, "A member whose heartbeat is held lives, whether or not its client does."},
 	{planted.HeldUntold, "held-untold", 1, "Who is held is not told of a rebalance."},
+	{planted.EndAnsweredEarly, "end-answered-early", 1, "The end of a transaction is answered before it is written."},
+	{planted.MarkersForgotten, "markers-forgotten", 1, "Markers are not sent again behind a failover."},
+	{planted.OneMarkerEnough, "one-marker-enough", 1, "A transaction is complete when the first partition has its marker."},
+	{planted.ZombieTransacts, "zombie-transacts", 1, "A producer of an older epoch may go on with a transactional id."},
+	{planted.TimeoutKeepsEpoch, "timeout-keeps-epoch", 1, "Whose transaction took too long is not fenced."},
+	{planted.PendingShown, "pending-shown", 1, "Offsets of an open transaction are fetched as if they were committed."},
+	{planted.AbortedOffsetsKept, "aborted-offsets-kept", 1, "Offsets of an aborted transaction are committed."},
+	{planted.PendingForgotten, "pending-forgotten", 1, "Offsets of open transactions are not learnt again from the log."},
 }
 
 // Exists says that there is a mutant of that name.

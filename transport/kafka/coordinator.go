@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// What the APIs of groups have in common: they find the coordinator of a group on this node, ask it, and say what it means that
-// it has not answered.
+// What the APIs of groups and transactions have in common: they find a coordinator on this node, ask it, and say what it means
+// that it has not answered.
 
 // Topics in which coordinators keep their state. Who leads a partition of one coordinates what belongs there.
 const (
@@ -42,7 +42,12 @@ func (r *Request) coordinator(group string) (message.Address, message.Code) {
 	if len(group) > textMax {
 		return message.Address{}, message.InvalidGroupID
 	}
-	id, leader, code := coordinatorIn(r.Image, groupTopic, group)
+	return r.coordinatorHere(groupTopic, group)
+}
+
+// coordinatorHere finds who coordinates what belongs to a key of an internal topic, if it is here.
+func (r *Request) coordinatorHere(topic, key string) (message.Address, message.Code) {
+	id, leader, code := coordinatorIn(r.Image, topic, key)
 	switch {
 	case code != message.OK:
 		return message.Address{}, code

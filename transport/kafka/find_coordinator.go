@@ -10,9 +10,9 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 )
 
-// FindCoordinator names the broker that coordinates a group: the one that leads the group's partition of the internal topic, which is
-// made if it is not there (S47). v1 has transactions, v3 is flexible, v4 asks for many at once (KIP-699), v6 has share groups (KIP-932).
-// Transactional ids and share groups have no coordinators yet: their clients are told to try again.
+// FindCoordinator names the broker that coordinates a group or a transactional id: the one that leads its partition of the internal topic,
+// which is made if it is not there (S47). v1 has transactions, v3 is flexible, v4 asks for many at once (KIP-699), v6 has share groups
+// (KIP-932), which have no coordinators yet: their clients are told to try again.
 var findCoordinatorAPI = api{key: 10, min: 0, max: 6, start: decoded(onFindCoordinator), shape: "s@0-3 1@1+ [s]@4+"}
 
 // What a client looks for a coordinator of.
@@ -49,12 +49,12 @@ func findCoordinator(r *Request, kind int8, key string) kmsg.FindCoordinatorResp
 func coordinatorBroker(r *Request, kind int8, key string) (b *image.Broker, host string, port int32, p message.Problem) {
 	none := message.Problem{Code: message.CoordinatorNotAvailable, Message: "The coordinator is not available."}
 	switch {
-	case kind == coordinatorOfTxn, kind == coordinatorOfShare && r.Version >= 6:
+	case kind == coordinatorOfShare && r.Version >= 6:
 		return nil, "", 0, none
-	case kind != coordinatorOfGroup:
+	case kind != coordinatorOfGroup && kind != coordinatorOfTxn:
 		return nil, "", 0, message.Problem{Code: message.InvalidRequest, Message: "Nothing of key type " + strconv.Itoa(int(kind)) + " has a coordinator in this version."}
 	}
-	_, leader, code := coordinatorIn(r.Image, groupTopic, key)
+	_, leader, code := coordinatorIn(r.Image, [...]string{groupTopic, txnTopic}[kind], key)
 	if code != message.OK || r.leaderTrouble(leader) != message.OK {
 		return nil, "", 0, none
 	}
@@ -73,8 +73,13 @@ func stateTopic(r *Request, kind int8) *message.NewTopic {
 	at, layers := names[kind], r.Layers()
 	replication := min(layers.Number(at.settings+".replication.factor"), max(1, int64(r.Image.Hosts())))
 	compact, segment := "compact", strconv.FormatInt(layers.Number(at.settings+".segment.bytes"), 10)
-	return &message.NewTopic{Name: at.topic, Partitions: int32(layers.Number(at.settings + ".num.partitions")), Replication: int16(replication),
+	t := &message.NewTopic{Name: at.topic, Partitions: int32(layers.Number(at.settings + ".num.partitions")), Replication: int16(replication),
 		Configs: []message.Setting{{Name: "cleanup.policy", Value: &compact}, {Name: "segment.bytes", Value: &segment}}}
+	if kind == coordinatorOfTxn {
+		unclean, insync := "false", strconv.FormatInt(min(layers.Number(at.settings+".min.isr"), replication), 10)
+		t.Configs = append(t.Configs, message.Setting{Name: "unclean.leader.election.enable", Value: &unclean}, message.Setting{Name: "min.insync.replicas", Value: &insync})
+	}
+	return t
 }
 
 // bringAbout has a topic made that is not there; nobody waits for it.

@@ -10,7 +10,7 @@ import (
 )
 
 // InitProducerId gives an idempotent producer its id (KIP-98); v3 may bump an epoch (KIP-360), v5 is transaction version 2
-// (KIP-890). Version 6 (KIP-939) is unstable. Transactional producers are told that their coordinator is not there yet.
+// (KIP-890). Version 6 (KIP-939) is unstable. A transactional producer's comes from the coordinator of its id (S88-S90).
 var initProducerIDAPI = api{key: 22, min: 0, max: 5, start: decoded(onInitProducerID), shape: "s 4 8@3+ 2@3+"}
 
 // producerIDPatience is how long the controller may take to give the broker a new block of ids.
@@ -23,7 +23,8 @@ func onInitProducerID(c stage.Context, r *Request, q *kmsg.InitProducerIDRequest
 	case q.TransactionalID != nil && *q.TransactionalID == "":
 		resp.ErrorCode = int16(message.InvalidRequest)
 	case q.TransactionalID != nil:
-		resp.ErrorCode = int16(message.CoordinatorNotAvailable)
+		initTransactional(c, r, q)
+		return
 	default:
 		r.Ask(c, message.BrokerAt(r.Node()), &message.NewProducerID{}, producerIDPatience, func(c stage.Context, answer any) {
 			resp.ErrorCode = int16(message.CoordinatorNotAvailable)
@@ -37,4 +38,18 @@ func onInitProducerID(c stage.Context, r *Request, q *kmsg.InitProducerIDRequest
 		return
 	}
 	r.Answer(c, resp)
+}
+
+func initTransactional(c stage.Context, r *Request, q *kmsg.InitProducerIDRequest) {
+	ask := &message.InitProducer{TransactionalID: *q.TransactionalID, Timeout: time.Duration(q.TransactionTimeoutMillis) * time.Millisecond, Producer: -1, Epoch: -1}
+	if r.Version >= 3 {
+		ask.Producer, ask.Epoch = q.ProducerID, q.ProducerEpoch
+	}
+	askTransaction(c, r, ask.TransactionalID, ask, func(c stage.Context, is *message.ProducerInitiated, code message.Code) {
+		resp := kmsg.NewPtrInitProducerIDResponse()
+		if resp.ErrorCode, resp.ProducerEpoch = int16(r.fenced(either(code, is.Code), 4)), -1; resp.ErrorCode == 0 {
+			resp.ProducerID, resp.ProducerEpoch = is.Producer, is.Epoch
+		}
+		r.Answer(c, resp)
+	})
 }

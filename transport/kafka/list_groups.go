@@ -13,7 +13,7 @@ var listGroupsAPI = api{key: 16, min: 0, max: 5, start: decoded(onListGroups), s
 // onListGroups asks every coordinator on this node and gathers what they have, in the order of their partitions. One that cannot
 // tell spoils the whole answer: what looks like a complete list has to be one.
 func onListGroups(c stage.Context, r *Request, q *kmsg.ListGroupsRequest) {
-	at := r.coordinators()
+	at := r.coordinators(groupTopic)
 	lists := make([][]message.ListedGroup, len(at))
 	trouble := message.OK
 	g := gathering(func(c stage.Context) { r.Answer(c, groupsListed(lists, trouble)) })
@@ -32,9 +32,9 @@ func onListGroups(c stage.Context, r *Request, q *kmsg.ListGroupsRequest) {
 	g.begin(c)
 }
 
-// coordinators are those of all partitions that this node leads.
-func (r *Request) coordinators() (at []message.Address) {
-	t := r.Image.Topic(groupTopic)
+// coordinators are those of all partitions of an internal topic that this node leads.
+func (r *Request) coordinators(topic string) (at []message.Address) {
+	t := r.Image.Topic(topic)
 	if t == nil {
 		return nil
 	}

@@ -83,6 +83,17 @@ const (
 	StaleCommits      // group: a commit in an older epoch is taken, whoever has the partition by now
 	HeldForever       // group: a member whose heartbeat is held lives, whether or not its client does
 	HeldUntold        // group: who is held is not told of a rebalance
+
+	// In transactions.
+
+	EndAnsweredEarly   // coordinator: the end of a transaction is answered before it is written
+	MarkersForgotten   // txn: markers are not sent again behind a failover
+	OneMarkerEnough    // txn: a transaction is complete when the first partition has its marker
+	ZombieTransacts    // txn: a producer of an older epoch may go on
+	TimeoutKeepsEpoch  // txn: who took too long is not fenced
+	PendingShown       // group: offsets of an open transaction are fetched as if they were committed
+	AbortedOffsetsKept // group: offsets of an aborted transaction are committed
+	PendingForgotten   // group: offsets of open transactions are not learnt again from the log
 	end
 )
 
