@@ -62,6 +62,8 @@ func (p paper) Receive(c stage.Context) {
 		p.awaits = append(p.awaits, c.Caller())
 	case *message.Append:
 		p.append(c, m)
+	case *message.Mark:
+		p.write(c, marked(m), &message.Marked{})
 	}
 }
 
@@ -76,6 +78,10 @@ func (p paper) append(c stage.Context, m *message.Append) {
 		c.Answer(c.Caller(), &message.Appended{Code: p.fails})
 		return
 	}
+	p.write(c, b, &message.Appended{BaseOffset: p.end})
+}
+
+func (p paper) write(c stage.Context, b record.Batch, answer any) {
 	b.SetBaseOffset(p.end)
 	p.bytes = append(p.bytes, b...)
 	p.end = b.NextOffset()
@@ -85,7 +91,7 @@ func (p paper) append(c stage.Context, m *message.Append) {
 	}
 	p.high = p.end
 	p.show(c)
-	c.Answer(c.Caller(), &message.Appended{BaseOffset: b.BaseOffset()})
+	c.Answer(c.Caller(), answer)
 }
 
 // sheet is what the partition shows.

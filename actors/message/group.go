@@ -241,3 +241,14 @@ type DescribedMember struct {
 // TopicsChanged tells a coordinator which topics are gone, and what is kept of them with them, and which are new or have got more
 // partitions. One that was made anew under its name is in both.
 type TopicsChanged struct{ Gone, Grown []string }
+
+// CommitTxnOffsets commits offsets as a part of a producer's transaction: nobody sees them before it is committed (KIP-98, KIP-447). It is
+// answered by OffsetsCommitted. A commit that names no member is one by who is none.
+type CommitTxnOffsets struct {
+	CommitOffsets
+	TransactionalID string
+	Producer        int64
+	Epoch           int16 // of the producer
+	Version         int16 // transaction.version that the producer speaks: in 2 the offsets take themselves into the transaction (KIP-890)
+	Abortable       bool  // v4: there is a code for a transaction that can only be aborted
+}

@@ -48,6 +48,7 @@ func served() []api {
 		addPartitionsToTxnAPI,
 		addOffsetsToTxnAPI,
 		endTxnAPI,
+		txnOffsetCommitAPI,
 		describeACLs,
 		createACLs,
 		deleteACLs,

@@ -277,3 +277,56 @@ func TestCoordinatorsOfTransactionsAreFound(t *testing.T) {
 		}
 	}
 }
+
+func txnCommitRequest(group string) *kmsg.TxnOffsetCommitRequest {
+	note := "n"
+	return &kmsg.TxnOffsetCommitRequest{TransactionalID: "x", Group: group, ProducerID: 7, ProducerEpoch: 3, Generation: 4, MemberID: "m", InstanceID: &note,
+		Topics: []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: 1, Offset: 5, LeaderEpoch: 2, Metadata: &note}, {Partition: 9}}},
+			{Topic: "nothing", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{}}}}}
+}
+
+// S96: offsets of a transaction are the group's coordinator's; v3+ says who commits.
+func TestTxnOffsetsAreCommitted(t *testing.T) {
+	for version := int16(0); version <= 5; version++ {
+		h := coordinated(t, func(at message.Address, ask any) any {
+			m := ask.(*message.CommitTxnOffsets)
+			o := m.Offsets[0]
+			if at != coordinatorAt(here) || m.TransactionalID != "x" || m.Producer != 7 || m.Epoch != 3 || len(m.Offsets) != 1 || o.Topic != "t" || o.Partition != 1 || o.Offset != 5 || o.Metadata != "n" {
+				t.Errorf("version %d: %v was asked %+v", version, at, m)
+			}
+			if (m.Version == 2) != (version == 5) || m.Abortable != (version >= 4) || (o.LeaderEpoch == 2) != (version >= 2) ||
+				(m.Generation == 4) != (version >= 3) || (m.Member == "m" && m.Instance == "n") != (version >= 3) {
+				t.Errorf("version %d: asked %+v", version, m)
+			}
+			return &message.OffsetsCommitted{Codes: []message.Code{0}}
+		})
+		r := call(h, txnCommitRequest(groupIn(here, 0)), kmsg.NewPtrTxnOffsetCommitResponse(), version)
+		if p := r.Topics[0].Partitions; p[0].ErrorCode != 0 || p[1].ErrorCode != 3 || r.Topics[1].Partitions[0].ErrorCode != 3 {
+			t.Errorf("version %d: %+v", version, r)
+		}
+	}
+}
+
+// A coordinator that is not here, or not ready, is told so; to old producers in a word at which they do not fail (KAFKA-7296).
+func TestTxnOffsetsThatAreNotHere(t *testing.T) {
+	for version := int16(0); version <= 5; version++ {
+		loading := message.CoordinatorLoadInProgress
+		if version < 2 {
+			loading = message.CoordinatorNotAvailable
+		}
+		for _, c := range []struct {
+			group  string
+			answer any
+			want   message.Code
+		}{
+			{groupIn(there, 0), nil, message.NotCoordinator}, {"", nil, message.InvalidGroupID},
+			{groupIn(here, 0), &message.Uncoordinated{Code: message.CoordinatorLoadInProgress}, loading}, {groupIn(here, 0), &message.OffsetsCommitted{Code: message.CoordinatorLoadInProgress}, loading},
+			{groupIn(here, 0), &stage.TimedOut{}, message.CoordinatorNotAvailable}, {groupIn(here, 0), &message.OffsetsCommitted{Code: message.IllegalGeneration}, message.IllegalGeneration},
+		} {
+			q := txnCommitRequest(c.group)
+			q.Topics = q.Topics[:1]
+			q.Topics[0].Partitions = q.Topics[0].Partitions[:1]
+			tells(t, fmt.Sprintf("version %d, %+v", version, c), call(coordinated(t, answering(c.answer)), q, kmsg.NewPtrTxnOffsetCommitResponse(), version), c.want)
+		}
+	}
+}

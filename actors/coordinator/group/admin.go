@@ -41,6 +41,7 @@ func (g *Groups) deleteGroups(m *message.DeleteGroups) *message.GroupsDeleted {
 					g.drop(o, topic, p)
 				}
 			}
+			g.dropPending(g.txns.of(name))
 			g.bury(o)
 		}
 	}

@@ -23,6 +23,10 @@ type Catalogue interface {
 	Timing(group string) (session, heartbeat time.Duration)
 	// Hold is how long a heartbeat may wait for news at most; zero: it is answered at once.
 	Hold(group string) time.Duration
+	// Transactions is who coordinates a transactional id; found is false while that is nobody.
+	Transactions(id string) (at message.Address, found bool)
+	// Verifies says that transactions of producers that name their partitions themselves are verified (KIP-890).
+	Verifies() bool
 }
 
 // Topic is what a group knows of one.
@@ -62,6 +66,7 @@ func (g *Groups) TopicsChanged(now time.Time, gone, grown []string) Out {
 			g.retopic(now, o, touched)
 		}
 	}
+	g.dropPending(g.txns.spots(func(at spot) bool { return removed[at.topic] }))
 	return g.take(now)
 }
 

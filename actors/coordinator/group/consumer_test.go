@@ -40,6 +40,12 @@ func (k shelf848) Near(p message.PartitionID, rack string) bool {
 	return false
 }
 
+func (k shelf848) Transactions(string) (message.Address, bool) {
+	return message.CoordinatorAt(9, message.PartitionID{}), true
+}
+
+func (k shelf848) Verifies() bool { return true }
+
 func (k shelf848) Timing(group string) (session, heartbeat time.Duration) {
 	return 45 * time.Second, 5 * time.Second
 }
@@ -444,7 +450,7 @@ func TestConsumersSurviveTornLogs(t *testing.T) {
 	rounds(t, a, c)
 	whole := s.log
 	for end := range whole {
-		for _, log := range [][]Record{whole[:end], compacted(whole[:end])} {
+		for _, log := range [][]entry{whole[:end], compacted(whole[:end])} {
 			s.log = slices.Clone(log)
 			s.again()
 			var all []*consumerNow
@@ -465,13 +471,13 @@ func TestConsumersSurviveTornLogs(t *testing.T) {
 }
 
 // compacted leaves the last record of every key, and no tombstones.
-func compacted(log []Record) (left []Record) {
+func compacted(log []entry) (left []entry) {
 	last := map[string]int{}
 	for i, r := range log {
-		last[string(r.Key)] = i
+		last[string(r.record.Key)] = i
 	}
 	for i, r := range log {
-		if last[string(r.Key)] == i && r.Value != nil {
+		if last[string(r.record.Key)] == i && r.record.Value != nil {
 			left = append(left, r)
 		}
 	}

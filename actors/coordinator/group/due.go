@@ -48,6 +48,9 @@ func (g *Groups) Due() time.Time {
 	if len(g.timers.alarms) > 0 {
 		due = g.timers.alarms[0].at
 	}
+	if at := g.txns.due; !at.IsZero() && (due.IsZero() || at.Before(due)) {
+		due = at
+	}
 	if g.settings.RetentionCheck > 0 && len(g.named) > 0 {
 		if check := g.checked.Add(g.settings.RetentionCheck); due.IsZero() || check.Before(due) {
 			due = check
@@ -61,6 +64,7 @@ func (g *Groups) Expire(now time.Time) Out {
 	for len(g.timers.alarms) > 0 && !g.timers.alarms[0].at.After(now) {
 		g.ring(now, heap.Pop(&g.timers).(alarm))
 	}
+	g.verifyAgain(now)
 	if g.settings.RetentionCheck > 0 && !now.Before(g.checked.Add(g.settings.RetentionCheck)) {
 		g.checked = now
 		g.retain(now)

@@ -325,16 +325,22 @@ func TestMalformedRecordsAreNamed(t *testing.T) {
 }
 
 func FuzzReplay(f *testing.F) {
-	f.Add(groupKey("g"), []byte{0, 3})
+	f.Add(groupKey("g"), []byte{0, 3}, false)
 	is := offset{at: 1, metadata: "m"}
 	r := offsetRecord("g", "t", 1, &is)
-	f.Add(r.Key, r.Value)
+	f.Add(r.Key, r.Value, false)
+	f.Add(r.Key, r.Value, true)
 	for _, r := range kinds() {
-		f.Add(r.Key, r.Value)
+		f.Add(r.Key, r.Value, true)
 	}
-	f.Fuzz(func(t *testing.T, key, value []byte) {
+	f.Fuzz(func(t *testing.T, key, value []byte, transactional bool) {
 		g := New(bounds, shelf848{}, brain.Place{Draw: func() message.TopicID { return message.TopicID{} }})
-		_ = g.Replay(time.Unix(0, 0), Record{Key: key, Value: value})
+		r := Record{Key: key, Value: value}
+		if transactional {
+			r.Txn = &brain.Txn{}
+		}
+		_ = g.Replay(time.Unix(0, 0), r)
+		g.ReplayMarker(time.Unix(0, 0), brain.Marker{Commit: true})
 		g.Loaded(time.Unix(0, 0))
 		g.Expire(time.Unix(1<<31, 0))
 	})

@@ -9,9 +9,9 @@
 // State changes at once and answers leave when the records are committed; who could not write them throws the brain away and
 // replays the log. What is not in the log, sessions and a rebalance under way, is as after a restart: members come again.
 // Groups by KIP-848 have members of their own kind (consumer.go, reconcile.go), which the coordinator assigns to (assign.go); a group is one
-// or the other, and may change (convert.go, upgrade.go).
+// or the other, and may change (convert.go, upgrade.go). Offsets may be committed as a part of a transaction (txn.go).
 //
-// Sentences are Kafka's (S53-S84 of its protocols, GroupMetadataManager and OffsetMetadataManager).
+// Sentences are Kafka's (S53-S84 and S96 of its protocols, GroupMetadataManager and OffsetMetadataManager).
 //
 // It refuses to know clients, disks and clocks.
 package group
@@ -52,6 +52,8 @@ type Groups struct {
 	catalogue Catalogue
 	named     map[string]*Group
 	timers    timers
+	txns      txns
+	order     int64     // of commits
 	checked   time.Time // when retention was looked at
 	stirred   []*Group  // in which there may be news
 	waiting   int       // heartbeats that are held
@@ -60,7 +62,7 @@ type Groups struct {
 
 // New makes a coordinator's brain that knows no group, and decides on a catalogue.
 func New(s Settings, c Catalogue, at brain.Place) *Groups {
-	return &Groups{settings: s, catalogue: c, place: at, named: map[string]*Group{}}
+	return &Groups{settings: s, catalogue: c, place: at, named: map[string]*Group{}, txns: newTxns()}
 }
 
 var _ brain.Brain = (*Groups)(nil)
@@ -87,6 +89,12 @@ func (g *Groups) Decide(now time.Time, from Caller, ask any) (out Out, ok bool) 
 		g.reply(from, g.describeConsumers(m))
 	case *message.CommitOffsets:
 		g.reply(from, g.commit(now, m))
+	case *message.CommitTxnOffsets:
+		if answer := g.commitTxn(now, from, m, false); answer != nil {
+			g.reply(from, answer)
+		}
+	case *message.Mark:
+		g.mark(from, m)
 	case *message.FetchOffsets:
 		g.reply(from, g.fetch(m))
 	case *message.DeleteOffsets:
@@ -138,9 +146,3 @@ func (g *Groups) sorted() []*Group {
 	slices.SortFunc(all, func(a, b *Group) int { return strings.Compare(a.name, b.name) })
 	return all
 }
-
-// Heard is part of brain.Brain.
-func (g *Groups) Heard(time.Time, any, any) Out { return Out{} }
-
-// ReplayMarker is part of brain.Brain.
-func (g *Groups) ReplayMarker(time.Time, brain.Marker) {}

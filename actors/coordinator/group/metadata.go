@@ -53,6 +53,20 @@ func (k *catalogue) Near(id message.PartitionID, rack string) bool {
 	return false
 }
 
+func (k *catalogue) Transactions(id string) (at message.Address, found bool) {
+	t := k.image.Topic(message.TransactionsTopic)
+	if t == nil || len(t.Partitions) == 0 {
+		return at, false
+	}
+	index := message.CoordinatorIndex(id, len(t.Partitions))
+	leader := t.Partitions[index].Leader
+	return message.CoordinatorAt(leader, t.At(index)), leader != message.Nobody
+}
+
+func (k *catalogue) Verifies() bool {
+	return k.layers.Bool("transaction.partition.verification.enable")
+}
+
 // Timing keeps a group's own settings within the bounds of the broker's.
 func (k *catalogue) Timing(name string) (session, heartbeat time.Duration) {
 	own := k.image.Config(message.ResourceGroup, name)

@@ -16,6 +16,7 @@ type offset struct {
 	topicID  message.TopicID // zero: not known
 	time     int64           // milliseconds
 	expires  int64           // milliseconds; 0: it is kept as all others are
+	order    int64           // among all commits: of two the later one counts
 }
 
 // commit is S70-S72.
@@ -59,7 +60,7 @@ func (g *Groups) keep(now time.Time, m *message.CommitOffsets, stale func(*messa
 			answer.Codes[i] = message.StaleMemberEpoch
 			continue
 		}
-		is := offset{at: c.Offset, epoch: c.LeaderEpoch, metadata: c.Metadata, topicID: c.TopicID, time: now.UnixMilli()}
+		is := g.committed(now, &m.Offsets[i])
 		if m.Retention > 0 {
 			is.expires = is.time + m.Retention.Milliseconds()
 		}
@@ -67,6 +68,12 @@ func (g *Groups) keep(now time.Time, m *message.CommitOffsets, stale func(*messa
 		g.record(offsetRecord(o.name, c.Topic, c.Partition, &is))
 	}
 	return answer
+}
+
+// committed is what is kept of a commit.
+func (g *Groups) committed(now time.Time, c *message.CommittedOffset) offset {
+	g.order++
+	return offset{at: c.Offset, epoch: c.LeaderEpoch, metadata: c.Metadata, topicID: c.TopicID, time: now.UnixMilli(), order: g.order}
 }
 
 // size is about what a commit takes in the log.
@@ -158,7 +165,9 @@ func (g *Groups) fetch(m *message.FetchOffsets) *message.OffsetsFetched {
 		answer.Topics[i] = message.FetchedTopic{Topic: t.Topic, Offsets: make([]message.FetchedOffset, len(t.Partitions))}
 		for j, p := range t.Partitions {
 			f := message.FetchedOffset{Partition: p, Offset: -1, LeaderEpoch: -1}
-			if is, ok := o.offsets[t.Topic][p]; ok {
+			if is, ok := o.offsets[t.Topic][p]; m.RequireStable && g.txns.unstable[spot{m.Group, t.Topic, p}] > 0 {
+				f.Code = message.UnstableOffsetCommit
+			} else if ok {
 				f.Offset, f.LeaderEpoch, f.Metadata = is.at, is.epoch, is.metadata
 			}
 			answer.Topics[i].Offsets[j] = f
@@ -197,7 +206,7 @@ func (g *Groups) deleteOffsets(m *message.DeleteOffsets) *message.OffsetsDeleted
 			code := message.OK
 			if used {
 				code = message.GroupSubscribedToTopic
-			} else if _, there := o.offsets[t.Topic][p]; there {
+			} else if _, there := o.offsets[t.Topic][p]; there || g.txns.unstable[spot{m.Group, t.Topic, p}] > 0 {
 				g.drop(o, t.Topic, p)
 			}
 			answer.Codes = append(answer.Codes, code)
@@ -209,6 +218,7 @@ func (g *Groups) deleteOffsets(m *message.DeleteOffsets) *message.OffsetsDeleted
 // drop forgets an offset, in the log too.
 func (g *Groups) drop(o *Group, topic string, partition int32) {
 	o.forget(topic, partition)
+	g.txns.forget(spot{o.name, topic, partition})
 	g.record(offsetRecord(o.name, topic, partition, nil))
 }
 
@@ -217,12 +227,12 @@ func (g *Groups) retain(now time.Time) {
 	for _, o := range g.sorted() {
 		for _, topic := range o.topics() {
 			for _, p := range o.partitions(topic) {
-				if at := o.offsets[topic][p]; !g.expiry(o, topic, at).After(now) {
+				if at := o.offsets[topic][p]; !g.expiry(o, topic, at).After(now) && g.txns.unstable[spot{o.name, topic, p}] == 0 {
 					g.drop(o, topic, p)
 				}
 			}
 		}
-		if o.state == empty && o.vain() {
+		if o.state == empty && o.vain() && len(g.txns.of(o.name)) == 0 {
 			g.bury(o)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
 // What the log of __consumer_offsets has are Kafka's records (section 4.4 of its internals), so that its tools can read them:
@@ -87,6 +88,7 @@ func (g *Groups) replayOffset(now time.Time, r Record) error {
 	}
 	o := g.named[key.Group]
 	if r.Value == nil {
+		g.txns.forget(spot{key.Group, key.Topic, key.Partition})
 		if o != nil {
 			o.forget(key.Topic, key.Partition)
 			g.unless(o)
@@ -101,11 +103,17 @@ func (g *Groups) replayOffset(now time.Time, r Record) error {
 	if v.Version < 3 {
 		epoch = -1
 	}
-	is := offset{at: v.Offset, epoch: epoch, metadata: v.Metadata, topicID: v.TopicID, time: v.CommitTimestamp}
+	g.order++
+	is := offset{at: v.Offset, epoch: epoch, metadata: v.Metadata, topicID: v.TopicID, time: v.CommitTimestamp, order: g.order}
 	if v.Version == expiresValueVersion && v.ExpireTimestamp >= 0 {
 		is.expires = v.ExpireTimestamp
 	}
-	g.found(now, key.Group).put(key.Topic, key.Partition, is)
+	switch {
+	case r.Txn == nil:
+		g.found(now, key.Group).put(key.Topic, key.Partition, is)
+	case !planted.Is(planted.PendingForgotten):
+		g.txns.add(*r.Txn, pendingOffset{spot{key.Group, key.Topic, key.Partition}, is})
+	}
 	return nil
 }
 

@@ -16,9 +16,16 @@ type scene struct {
 	groups  *Groups
 	callers Caller
 	drawn   byte
-	log     []Record
+	log     []entry
 	answers map[Caller]any
 	topics  shelf848
+	asks    []brain.Ask // that nobody has answered
+}
+
+// entry is a record of the log, or a marker.
+type entry struct {
+	record Record
+	marker *brain.Marker
 }
 
 var bounds = Settings{InitialDelay: 3 * time.Second, SessionMin: time.Second, SessionMax: 30 * time.Minute, SizeMax: 5, MetadataMax: 16, RecordMax: 4000,
@@ -39,7 +46,11 @@ func (s *scene) draw() (id message.TopicID) {
 }
 
 func (s *scene) took(out Out) {
-	s.log = append(s.log, out.Records...)
+	for _, r := range out.Records {
+		r.Txn = out.Txn
+		s.log = append(s.log, entry{record: r})
+	}
+	s.asks = append(s.asks, out.Asks...)
 	for _, r := range out.Replies {
 		if s.answers[r.To] != nil {
 			s.t.Fatalf("caller %d is answered twice: %+v, then %+v", r.To, s.answers[r.To], r.Answer)
@@ -94,8 +105,11 @@ func latest(a, b time.Time) time.Time {
 // again is the brain that the log makes.
 func (s *scene) again() {
 	s.groups = New(bounds, s.topics, brain.Place{Draw: s.draw})
+	s.asks = nil
 	for i, r := range s.log {
-		if err := s.groups.Replay(s.now, r); err != nil {
+		if r.marker != nil {
+			s.groups.ReplayMarker(s.now, *r.marker)
+		} else if err := s.groups.Replay(s.now, r.record); err != nil {
 			s.t.Fatalf("record %d: %v", i, err)
 		}
 	}
