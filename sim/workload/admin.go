@@ -19,6 +19,7 @@ type admin struct {
 	topics  []*check.Topic
 	peek    *peek
 	own     *check.Topic // that it has made last
+	tries   map[string]*tries
 	made    int
 	build   builder
 	healing bool
@@ -26,7 +27,7 @@ type admin struct {
 }
 
 func newAdmin(w World, h *check.History, s Spec, topics []*check.Topic) *admin {
-	return &admin{link: newLink(w, h, s.Name), spec: s, topics: topics, peek: newPeek(w, h, s.Name+"-peek")}
+	return &admin{link: newLink(w, h, s.Name), spec: s, tries: map[string]*tries{}, topics: topics, peek: newPeek(w, h, s.Name+"-peek")}
 }
 
 // Start is part of Client.
@@ -112,12 +113,45 @@ func (a *admin) churn() {
 }
 
 func (a *admin) create(t *check.Topic) {
+	k := a.triesOf(t)
+	k.unanswered++
 	a.change(createRequest(t), func(r kmsg.Response) {
+		k.unanswered--
+		if k.haunted && refusedAsThere(r.(*kmsg.CreateTopicsResponse)) {
+			a.end(t)
+			return
+		}
 		if created(a.history, t, r.(*kmsg.CreateTopicsResponse)) {
 			a.world.Note("%s made %s", a.name, t.Name)
 		}
 		a.next()
 	})
+}
+
+// tries are the creations of topics of one name.
+type tries struct {
+	of         *check.Topic // the last of them
+	unanswered int
+	// haunted: one that was for an earlier topic was never answered. It may wait at a node that is cut off, and come true when that topic has
+	// ended: who finds a topic there then need not have found the one that it wants.
+	haunted bool
+}
+
+func (a *admin) triesOf(t *check.Topic) *tries {
+	k := a.tries[t.Name]
+	if k == nil {
+		k = &tries{}
+		a.tries[t.Name] = k
+	}
+	if k.of != t {
+		k.of, k.haunted = t, k.haunted || k.unanswered > 0
+	}
+	return k
+}
+
+// refusedAsThere says that there is a topic of that name.
+func refusedAsThere(r *kmsg.CreateTopicsResponse) bool {
+	return len(r.Topics) == 1 && message.Code(r.Topics[0].ErrorCode) == message.TopicAlreadyExists
 }
 
 func createRequest(t *check.Topic) kmsg.Request {
