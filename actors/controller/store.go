@@ -169,27 +169,17 @@ func (s *store) append(c stage.Context, w *write) error {
 		return err
 	}
 	for len(w.entries) > 0 {
-		n := sameTerm(w.entries)
 		if at := int64(w.entries[0].GetIndex()); at < s.log.End() {
 			s.announce(c, cut{at: at})
 			return errCutting
 		}
-		if err := s.appendBatch(c, w.entries[:n]); err != nil {
+		if err := s.appendEntry(c, w.entries[0]); err != nil {
 			return err
 		}
-		w.entries = w.entries[n:]
+		w.entries = w.entries[1:]
 	}
 	w.commits = s.sent
 	return nil
-}
-
-// sameTerm counts the entries of the first one's term: they make one batch.
-func sameTerm(entries []*raftpb.Entry) int {
-	n := 1
-	for n < len(entries) && entries[n].GetTerm() == entries[0].GetTerm() {
-		n++
-	}
-	return n
 }
 
 // announce writes a cut ahead.
@@ -218,8 +208,9 @@ func (s *store) cutIfDue() error {
 	return nil
 }
 
-func (s *store) appendBatch(c stage.Context, entries []*raftpb.Entry) error {
-	b, err := encodeEntries(entries, c.Now())
+// appendEntry makes a batch of each entry: a log is cut between two batches, and the next leader may cut anywhere above what is committed.
+func (s *store) appendEntry(c stage.Context, e *raftpb.Entry) error {
+	b, err := encodeEntry(e, c.Now())
 	if err != nil {
 		return err
 	}
@@ -240,21 +231,20 @@ func (s *store) commit(c stage.Context, m *message.Commit) {
 	s.sent++
 }
 
-// encodeEntries makes one batch: offsets are indexes, the leader epoch is the term, a record's value is the entry's type
+// encodeEntry makes a batch: the offset is the index, the leader epoch is the term, the record's value is the entry's type
 // and then its data. The base sequence is the term once more, where the batch's checksum covers it.
-func encodeEntries(entries []*raftpb.Entry, now time.Time) (record.Batch, error) {
-	b := record.NewBuilder(int64(entries[0].GetIndex()))
-	b.LeaderEpoch = int32(entries[0].GetTerm())
+func encodeEntry(e *raftpb.Entry, now time.Time) (record.Batch, error) {
+	b := record.NewBuilder(int64(e.GetIndex()))
+	b.LeaderEpoch = int32(e.GetTerm())
 	b.BaseSequence = b.LeaderEpoch
-	for _, e := range entries {
-		b.Add(now.UnixMilli(), nil, append([]byte{byte(e.GetType())}, e.GetData()...))
-	}
+	b.Add(now.UnixMilli(), nil, append([]byte{byte(e.GetType())}, e.GetData()...))
 	return b.Build(nil)
 }
 
 // entryMax bounds what a batch of the metadata log may hold when it is decompressed; it is not compressed.
 const entryMax = 1 << 30
 
+// decodeEntries takes more than one entry of a batch, too: earlier programs wrote them so.
 func decodeEntries(b record.Batch) ([]*raftpb.Entry, error) {
 	if b.BaseSequence() != b.LeaderEpoch() {
 		return nil, fmt.Errorf("the entry at %d says that it is of term %d, and was written in term %d", b.BaseOffset(), b.LeaderEpoch(), b.BaseSequence())
