@@ -13,6 +13,7 @@ import (
 
 func newNodeDrain() *cobra.Command {
 	var b broker
+	var p printer
 	var force, wait bool
 	c := &cobra.Command{
 		Use: "drain NODE", Short: "Move everything that a node keeps to other nodes", Args: cobra.ExactArgs(1),
@@ -30,18 +31,19 @@ replica less, but not with fewer than its min.insync.replicas: it would take no 
 				return err
 			}
 			return b.connected(c.Context(), func(client *kgo.Client) error {
-				return drain(c.Context(), client, c.OutOrStdout(), id, force, wait)
+				return drain(c.Context(), client, c.OutOrStdout(), id, force, wait, &p)
 			})
 		},
 	}
 	b.flag(c)
+	p.flag(c)
 	c.Flags().BoolVar(&force, "force", false, "let partitions go on with fewer replicas where no node is left for them")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until everything has moved, and show how much is left")
 	return c
 }
 
 // drain plans twice: what cannot be is refused before anything changes, and what was made meanwhile moves as well.
-func drain(ctx context.Context, client *kgo.Client, out io.Writer, id int32, force, wait bool) error {
+func drain(ctx context.Context, client *kgo.Client, out io.Writer, id int32, force, wait bool, p *printer) error {
 	pic, _, err := evacuation(ctx, client, id, force)
 	if err == nil {
 		err = cordon(ctx, client, pic, id, true)
@@ -51,20 +53,22 @@ func drain(ctx context.Context, client *kgo.Client, out io.Writer, id int32, for
 	}
 	pic, moves, err := evacuation(ctx, client, id, force)
 	if err == nil {
-		fmt.Fprintf(out, "node %d gets no new replicas; %d partitions move to other nodes\n", id, len(moves))
+		p.say(out, "node %d gets no new replicas; %d partitions move to other nodes\n", id, len(moves))
 		err = start(ctx, client, moves)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; node %d gets no new replicas until 'troupe node undrain %d'", err, id, id)
 	}
-	if !wait {
-		return nil
+	if wait {
+		err = settled(ctx, client, func(s *spread) bool { return !slices.Contains(s.Replicas, id) }, func(left int) {
+			p.say(out, "%d of %d partitions are left\n", left, len(moves))
+		})
 	}
-	err = settled(ctx, client, func(s *spread) bool { return !slices.Contains(s.Replicas, id) }, func(left int) {
-		fmt.Fprintf(out, "%d of %d partitions are left\n", left, len(moves))
-	})
+	if err == nil && wait {
+		p.say(out, "node %d keeps nothing any more: %s\n", id, pic.farewell(id))
+	}
 	if err == nil {
-		fmt.Fprintf(out, "node %d keeps nothing any more: %s\n", id, pic.farewell(id))
+		err = p.tell(out, moved{Node: &id, Moves: moveRows(moves), Done: wait})
 	}
 	return err
 }
@@ -179,6 +183,7 @@ func lightest(load map[int32]int, racks map[int32]string, taken []int32, leaving
 
 func newNodeUndrain() *cobra.Command {
 	var b broker
+	var p printer
 	c := &cobra.Command{
 		Use: "undrain NODE", Short: "Take a drained node into use again", Args: cobra.ExactArgs(1),
 		Long: `Take a drained node into use again: it may get new replicas, and moves away from it that are under way are called off. What has
@@ -189,14 +194,15 @@ moved already stays where it is; 'troupe partition move' brings it back.`,
 			if err != nil {
 				return err
 			}
-			return b.connected(c.Context(), func(client *kgo.Client) error { return undrain(c.Context(), client, c.OutOrStdout(), id) })
+			return b.connected(c.Context(), func(client *kgo.Client) error { return undrain(c.Context(), client, c.OutOrStdout(), id, &p) })
 		},
 	}
 	b.flag(c)
+	p.flag(c)
 	return c
 }
 
-func undrain(ctx context.Context, client *kgo.Client, out io.Writer, id int32) error {
+func undrain(ctx context.Context, client *kgo.Client, out io.Writer, id int32, p *printer) error {
 	pic, err := look(ctx, client)
 	if err == nil {
 		_, err = pic.known(id)
@@ -213,6 +219,9 @@ func undrain(ctx context.Context, client *kgo.Client, out io.Writer, id int32) e
 			off = append(off, move{topic: s.Topic, partition: s.Partition})
 		}
 	}
-	fmt.Fprintf(out, "node %d gets new replicas again; %d moves away from it are called off\n", id, len(off))
-	return start(ctx, client, off, kerr.NoReassignmentInProgress)
+	p.say(out, "node %d gets new replicas again; %d moves away from it are called off\n", id, len(off))
+	if err := start(ctx, client, off, kerr.NoReassignmentInProgress); err != nil {
+		return err
+	}
+	return p.tell(out, moved{Node: &id, Moves: moveRows(off), Done: true})
 }

@@ -10,9 +10,9 @@ import (
 )
 
 func newGroup() *cobra.Command {
-	return group("group", "List, describe, reset and delete consumer groups", `  troupe group describe billing
+	return group("group", "List, describe, reset, seek and delete consumer groups", `  troupe group describe billing
   troupe group reset billing --topic orders --to 1h --dry-run`,
-		newGroupList(), newGroupDescribe(), newGroupReset(), newGroupDelete())
+		newGroupList(), newGroupDescribe(), newGroupReset(), newGroupSeek(), newGroupDelete())
 }
 
 // groupRow is a group in a list.

@@ -98,7 +98,11 @@ func (s *reset) run(c *cobra.Command, a *kadm.Client, name string, to goal) erro
 			return err
 		}
 	}
-	return s.print(c.OutOrStdout(), rows, "TOPIC PARTITION COMMITTED TO", func(row func(...any)) {
+	return printResets(c, &s.printer, rows)
+}
+
+func printResets(c *cobra.Command, p *printer, rows []resetRow) error {
+	return p.print(c.OutOrStdout(), rows, "TOPIC PARTITION COMMITTED TO", func(row func(...any)) {
 		for _, r := range rows {
 			row(r.Topic, r.Partition, known(r.Committed, "%d"), r.To)
 		}

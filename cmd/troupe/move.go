@@ -17,6 +17,28 @@ type move struct {
 	replicas  []int32
 }
 
+// moveRow is a move as a program reads it.
+type moveRow struct {
+	Topic     string  `json:"topic"`
+	Partition int32   `json:"partition"`
+	Replicas  []int32 `json:"replicas"` // where it goes; null: a move is called off
+}
+
+func moveRows(moves []move) []moveRow {
+	rows := make([]moveRow, len(moves))
+	for i, m := range moves {
+		rows[i] = moveRow{m.topic, m.partition, m.replicas}
+	}
+	return rows
+}
+
+// moved is what a command has moved, as a program reads it.
+type moved struct {
+	Node  *int32    `json:"node,omitempty"` // that it moves from; absent: it was not asked for a node
+	Moves []moveRow `json:"moves"`
+	Done  bool      `json:"done"` // everything is where it shall be: it was waited for
+}
+
 // target is where a partition's replicas are, or are going to be if it is on the move.
 func (s *spread) target() []int32 {
 	return slices.DeleteFunc(slices.Clone(s.Replicas), func(n int32) bool { return slices.Contains(s.Removing, n) })

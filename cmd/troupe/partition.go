@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,7 @@ func partitionsOf(names []string) (kadm.TopicsSet, error) {
 // moving is what the flags of the command say.
 type moving struct {
 	broker
+	printer
 	to           []int32
 	cancel, wait bool
 	keep         bool
@@ -89,10 +91,11 @@ The new replicas catch up first, then the old ones go. A move that is under way 
 			if err != nil {
 				return err
 			}
-			return m.connected(c.Context(), func(client *kgo.Client) error { return m.run(c.Context(), client, set) })
+			return m.connected(c.Context(), func(client *kgo.Client) error { return m.run(c.Context(), client, c.OutOrStdout(), set) })
 		},
 	}
-	m.flag(c)
+	m.broker.flag(c)
+	m.printer.flag(c)
 	c.Flags().Int32SliceVar(&m.to, "to", nil, "the `nodes` for the replicas, the preferred leader first")
 	c.Flags().BoolVar(&m.cancel, "cancel", false, "call off a move that is under way")
 	c.Flags().BoolVar(&m.keep, "keep-replicas", false, "refuse to change how many replicas there are")
@@ -100,7 +103,7 @@ The new replicas catch up first, then the old ones go. A move that is under way 
 	return c
 }
 
-func (m *moving) run(ctx context.Context, client *kgo.Client, set kadm.TopicsSet) error {
+func (m *moving) run(ctx context.Context, client *kgo.Client, out io.Writer, set kadm.TopicsSet) error {
 	var moves []move
 	for _, t := range set.Sorted() {
 		for _, n := range t.Partitions {
@@ -111,10 +114,14 @@ func (m *moving) run(ctx context.Context, client *kgo.Client, set kadm.TopicsSet
 	if m.keep {
 		asking = kadm.ForbidAlterRf(ctx)
 	}
-	if err := start(asking, client, moves); err != nil || !m.wait {
-		return err
+	err := start(asking, client, moves)
+	if err == nil && m.wait {
+		err = settled(ctx, client, func(s *spread) bool { return !set.Lookup(s.Topic, s.Partition) || !s.moving() }, func(int) {})
 	}
-	return settled(ctx, client, func(s *spread) bool { return !set.Lookup(s.Topic, s.Partition) || !s.moving() }, func(int) {})
+	if err == nil {
+		err = m.tell(out, moved{Moves: moveRows(moves), Done: m.wait})
+	}
+	return err
 }
 
 func newPartitionElect() *cobra.Command {

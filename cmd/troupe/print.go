@@ -30,6 +30,21 @@ func (p *printer) print(out io.Writer, value any, head string, fill func(row fun
 	return table(out, head, fill)
 }
 
+// say writes a line for people, who read along.
+func (p *printer) say(out io.Writer, format string, values ...any) {
+	if !p.json {
+		fmt.Fprintf(out, format, values...)
+	}
+}
+
+// tell writes a value for programs, at the end.
+func (p *printer) tell(out io.Writer, value any) error {
+	if !p.json {
+		return nil
+	}
+	return p.print(out, value, "", nil)
+}
+
 // table writes rows in columns under a head whose columns are separated by blanks.
 func table(out io.Writer, head string, fill func(row func(cells ...any))) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

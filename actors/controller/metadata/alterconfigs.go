@@ -70,6 +70,11 @@ func (t *turn) alterResource(r *message.AlterResource, replace bool) message.Pro
 		}
 		next = next.With(op.Name, value)
 	}
+	if r.Kind == message.ResourceGroup {
+		if err := t.layers().CheckGroup(next); err != nil {
+			return refuse(message.InvalidConfig, "%s", err)
+		}
+	}
 	t.noteDifference(r.Resource, own, next)
 	return message.Problem{}
 }
