@@ -21,6 +21,7 @@ func (b *Broker) fell(c stage.Context, m *stage.Gone) {
 	at := m.Address.Partition
 	c.Log().Error("a replica has failed too often and stays down until this node is started again", "partition", at, "err", m.Failed)
 	b.fallen[at] = true
+	b.uncoordinate(c, at, true)
 	b.relinquish(c, at)
 }
 

@@ -15,7 +15,9 @@ type pulse struct {
 	pending bool           // the timer runs
 	leaving []stage.Caller // who want to be told when this node may stop
 	heard   time.Time      // when the controller last knew this node
-	stale   bool           // that is long ago
+	goal    int64          // the index of an image that the controller had, and this node has not; it may have reached it since
+	goalAt  time.Time      // when it said so
+	stale   bool           // one or the other is long ago
 }
 
 // beat, to self: the next sign of life is due.
@@ -48,6 +50,9 @@ func (b *Broker) interval() time.Duration {
 func (b *Broker) alive(c stage.Context, m *message.BrokerAlive) {
 	p := &b.pulse
 	p.asked = 0
+	if b.image != nil && m.Code == message.OK && m.Index > b.image.Index && p.goal <= b.image.Index {
+		p.goal, p.goalAt = m.Index, c.Now()
+	}
 	b.age(c, m.Code == message.OK)
 	pause := b.interval()
 	switch {
@@ -64,19 +69,24 @@ func (b *Broker) alive(c stage.Context, m *message.BrokerAlive) {
 	p.timer, p.pending = c.After(pause, &beat{}), true
 }
 
-// age notes for how long the controller has not known this node. Behind half a session others may lead what it led, and clients
+// age notes for how long the controller has not known this node, and for how long this node has not known what the controller knows: its
+// disk may be full, and the metadata log be on it. Behind half a session others may lead what it led, and clients
 // that still reach it have to be told to ask elsewhere; what it has is as good to read as before.
 func (b *Broker) age(c stage.Context, known bool) {
-	p := &b.pulse
+	p, bound := &b.pulse, b.layers.Millis("broker.session.timeout.ms")/2
 	if known || p.heard.IsZero() {
 		p.heard = c.Now()
 	}
-	stale := c.Now().Sub(p.heard) > b.layers.Millis("broker.session.timeout.ms")/2
-	if stale == p.stale {
+	silent := c.Now().Sub(p.heard) > bound
+	behind := b.image != nil && b.image.Index < p.goal && c.Now().Sub(p.goalAt) > bound
+	if stale := silent || behind; stale == p.stale {
 		return
 	}
-	if p.stale = stale; stale {
+	switch p.stale = silent || behind; {
+	case silent:
 		c.Log().Warn("the controller is silent: nothing is written here until it is heard again", "since", p.heard)
+	case behind:
+		c.Log().Warn("this node's metadata is old: nothing is written here until it has what the controller has", "since", p.goalAt, "index", b.image.Index)
 	}
 	b.publish(c)
 }

@@ -497,3 +497,27 @@ func chaos(t *testing.T, seed uint64) {
 func records(w *world, n message.NodeID) string {
 	return string(message.EncodeMetadata(w.image(n).Records()))
 }
+
+// A node that is heard, and whose disk does not take what the controller decides, knows behind half a session that its metadata is old: others
+// may lead what it led.
+func TestANodeThatFallsBehindKnowsIt(t *testing.T) {
+	w := three(t, controller.Options{Static: setting.NewValues(map[string]string{"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500"})})
+	w.pass(time.Second)
+	slow := others(w.image(1).Leader, 1, 2, 3)[0]
+	rest := others(slow, 1, 2, 3)
+	n := w.nodes[slow]
+	n.unsynced = true
+	w.create(rest[0], "T", 1)
+	w.pass(time.Second)
+	if w.image(slow).Topic("T") != nil || w.image(slow).Stale {
+		t.Fatalf("a moment behind: %+v", w.image(slow))
+	}
+	w.pass(3 * time.Second)
+	if b := w.image(rest[0]).Broker(slow); b.Fenced || !w.image(slow).Stale || w.image(rest[0]).Stale {
+		t.Fatalf("it is fenced: %v; it knows: %v", b.Fenced, w.image(slow).Stale)
+	}
+	n.unsynced = false
+	w.queue = append(w.queue, n.held...)
+	w.run("it has caught up, and knows", func() bool { return w.image(slow).Topic("T") != nil && !w.image(slow).Stale })
+	w.unhurt()
+}

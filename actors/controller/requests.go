@@ -206,6 +206,9 @@ func (k *Controller) decide(c stage.Context, r request) {
 		return
 	}
 	if beats { // it rests on nothing that is only proposed
+		if a, ok := d.Reply.(*message.BrokerAlive); ok {
+			a.Index = k.image.Index
+		}
 		c.Answer(r.caller, d.Reply)
 		return
 	}

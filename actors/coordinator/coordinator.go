@@ -152,7 +152,7 @@ func (k *Coordinator) ask(c stage.Context, ask any) {
 // sure shows the brain the newest metadata. Where it doubts, who is held is told that another node may have news.
 func (k *Coordinator) sure(c stage.Context) bool {
 	k.know(c)
-	if !k.doubts() {
+	if !k.doubts(c) {
 		return true
 	}
 	if b, holds := k.brain.(brain.Holder); holds {
@@ -181,12 +181,21 @@ func (k *Coordinator) wind(c stage.Context) {
 	k.timer = c.After(max(due.Sub(c.Now()), 0), &expire{})
 }
 
+// expire lets time speak, but not while another node may have heard meanwhile from whose time would be over here.
 func (k *Coordinator) expire(c stage.Context) {
-	if k.due = (time.Time{}); k.phase == active {
-		k.sure(c)
-		k.carryOut(c, k.brain.Expire(c.Now()))
+	if k.due = (time.Time{}); k.phase != active {
+		return
 	}
+	if !k.sure(c) {
+		k.due = c.Now().Add(doubtPause)
+		k.timer = c.After(doubtPause, &expire{})
+		return
+	}
+	k.carryOut(c, k.brain.Expire(c.Now()))
 }
+
+// doubtPause is how soon who doubts looks again.
+const doubtPause = 100 * time.Millisecond
 
 // topicsChanged tells the brain what has become of topics.
 func (k *Coordinator) topicsChanged(c stage.Context, m *message.TopicsChanged) {

@@ -24,6 +24,8 @@ type scene struct {
 	epoch int32
 	bytes []byte
 
+	resigned bool // the replica is a leader that has asked to be none
+
 	held   bool           // appends are not answered
 	fails  message.Code   // or like that
 	owed   []stage.Caller // appends that are not answered
@@ -68,7 +70,7 @@ func (p paper) Receive(c stage.Context) {
 }
 
 func (p paper) show(c stage.Context) {
-	c.Publish(&sheet{bytes: bytes.Clone(p.bytes), b: message.Bounds{HighWatermark: p.high, LogEnd: p.end, Leader: 1, LeaderEpoch: p.epoch, IsLeader: true}})
+	c.Publish(&sheet{bytes: bytes.Clone(p.bytes), b: message.Bounds{HighWatermark: p.high, LogEnd: p.end, Leader: 1, LeaderEpoch: p.epoch, IsLeader: true, Resigned: p.resigned}})
 }
 
 func (p paper) append(c stage.Context, m *message.Append) {

@@ -19,8 +19,16 @@ func (k *Coordinator) know(c stage.Context) {
 }
 
 // doubts says that another node may coordinate by now: what is not written here must not be answered either, since sessions go on there, and
-// offsets are committed.
-func (k *Coordinator) doubts() bool {
-	_, p := k.image.Partition(k.opts.ID)
-	return k.image.Stale && p != nil && len(p.ISR)+len(p.ELR) > 1
+// offsets are committed. The controller may not have been heard for long, or the replica here has resigned or knows of another leader; one that rests
+// shows nothing, and has done neither.
+func (k *Coordinator) doubts(c stage.Context) bool {
+	if _, p := k.image.Partition(k.opts.ID); k.image.Stale && p != nil && len(p.ISR)+len(p.ELR) > 1 {
+		return true
+	}
+	view, _ := c.Published(k.partition(c)).(message.View)
+	if view == nil {
+		return false
+	}
+	b := view.Bounds()
+	return !b.IsLeader || b.LeaderEpoch != k.epoch || b.Resigned
 }

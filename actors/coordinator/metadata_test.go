@@ -103,3 +103,35 @@ func TestWhoMayBeDeposedIsSilent(t *testing.T) {
 		t.Errorf("committed is %v", got)
 	}
 }
+
+// Who has resigned may be deposed from then on, whether or not the metadata say so here; nor is anybody's time over here.
+func TestWhoHasResignedIsSilent(t *testing.T) {
+	s := newScene(t)
+	s.lead(1)
+	s.commit(5)
+	joined := s.ask(&message.JoinGroup{Group: "m", ProtocolType: "consumer", Protocols: []message.GroupProtocol{{Name: "p"}}, Session: time.Second, Rebalance: time.Second})
+	if a, ok := (*joined).(*message.GroupJoined); !ok || a.Code != message.OK {
+		t.Fatalf("%+v", *joined)
+	}
+	s.resigned = true
+	s.stage.Send(message.PartitionAt(1, place), &shown{})
+	s.time.RunFor(time.Minute)
+	if u, ok := s.committed().(*message.Uncoordinated); !ok || u.Code != message.NotCoordinator {
+		t.Errorf("%+v", s.committed())
+	}
+	if len(s.sizes) != 1 {
+		t.Errorf("it has written %v", s.sizes)
+	}
+	s.resigned = false
+	s.stage.Send(message.PartitionAt(1, place), &shown{})
+	s.time.RunFor(time.Millisecond)
+	if got := s.committed(); got != int64(5) {
+		t.Errorf("committed is %v", got)
+	}
+	s.epoch++ // the replica leads in a newer epoch, of which the coordinator has not heard
+	s.stage.Send(message.PartitionAt(1, place), &shown{})
+	s.time.RunFor(time.Millisecond)
+	if u, ok := s.committed().(*message.Uncoordinated); !ok || u.Code != message.NotCoordinator {
+		t.Errorf("%+v", s.committed())
+	}
+}

@@ -13,7 +13,8 @@ type BrokerHeartbeat struct {
 type BrokerAlive struct {
 	Code        Code // OK, StaleBrokerEpoch, BrokerIDNotRegistered
 	Fenced      bool
-	MayShutdown bool // it leads nothing any more
+	MayShutdown bool  // it leads nothing any more
+	Index       int64 // of the image that was in effect at the controller; 0 where it does not say
 }
 
 // AlterPartition is a leader's wish to change who is in sync; PartitionsAltered answers (KIP-497, KIP-903).

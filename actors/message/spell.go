@@ -49,6 +49,7 @@ func (m *BrokerAlive) spell(s *scribe) {
 	number(s, &m.Code)
 	s.bool(&m.Fenced)
 	s.bool(&m.MayShutdown)
+	number(s, &m.Index)
 }
 
 func (m *AlterPartition) spell(s *scribe) {

@@ -43,7 +43,8 @@ type Bounds struct {
 	Leader        NodeID
 	LeaderEpoch   int32
 	IsLeader      bool
-	Damaged       int // ranges that are known to be damaged in this copy, and not mended yet
+	Resigned      bool // this leader has asked that another may lead, and does not know yet whether one does
+	Damaged       int  // ranges that are known to be damaged in this copy, and not mended yet
 }
 
 // Slice is a range of whole batches in one file. An empty one has no File.

@@ -44,6 +44,14 @@ func (p *Partition) propose(c stage.Context) {
 	self := c.Self().Node
 	p.followers.proposal = c.Ask(message.BrokerAt(self),
 		&message.AlterPartition{Node: self, Partitions: []message.NewISR{*wish}}, proposePatience)
+	p.showResigned(c)
+}
+
+// showResigned tells who looks that another may lead by now, or that it is not so.
+func (p *Partition) showResigned(c stage.Context) {
+	if p.phase == open && p.visible && p.seen.Resigned != p.replica.Resigned() {
+		p.publish(c)
+	}
 }
 
 // followerCramped is the word of a follower whose disk has no room.

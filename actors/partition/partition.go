@@ -284,5 +284,6 @@ func (p *Partition) carryOut(c stage.Context, out replica.Out) {
 		p.tellSoon(c)
 		p.propose(c)
 	}
+	p.showResigned(c)
 	p.free(c, out)
 }

@@ -20,7 +20,7 @@ func (p *Partition) publish(c stage.Context) {
 	}
 	stable := max(p.producers.Stable(committed), p.log.Start()) // what a transaction began with may be deleted
 	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: stable, LogEnd: p.log.End(),
-		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Damaged: len(p.mending.damaged)}
+		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Resigned: p.replica.Resigned(), Damaged: len(p.mending.damaged)}
 	p.visible = true
 	c.Publish(p.log.View(p.seen))
 	p.wake(c, message.OK)

@@ -21,7 +21,7 @@ type Image struct {
 	Cluster string         // the cluster id: 22 characters of url-safe base64, as Kafka's
 	Index   int64          // of the last record applied; also the finalized features' epoch
 	Leader  message.NodeID // of the metadata quorum, as this node last heard; it comes from no record
-	Stale   bool           // the controller was silent for so long that others may lead what this node led; it comes from no record
+	Stale   bool           // the controller was silent, or this is behind what it has, for so long that others may lead what this node led; it comes from no record
 
 	topics   *btree.Map[string, *Topic] // by name; copied on write
 	ids      *btree.Map[string, *Topic] // by id's bytes

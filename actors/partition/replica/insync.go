@@ -32,8 +32,8 @@ func (r *Replica) Propose(now time.Time, lag time.Duration) *message.NewISR {
 	switch {
 	case !r.Leads() || r.wish.open:
 		return nil
-	case r.stuck && len(set) > 1: // the controller elects another of them
-		r.wish.open, r.stuck = true, false
+	case (r.stuck || r.resigned) && len(set) > 1: // the controller elects another of them, or has done so
+		r.wish.open, r.stuck, r.resigned = true, false, true
 		return r.wishes(except(set, r.self))
 	case r.found == math.MaxInt64: // before the log was open nobody can have too little
 		return nil
@@ -115,6 +115,7 @@ func (r *Replica) Hope(asked *message.NewISR) {
 	if !r.Leads() || asked == nil || asked.LeaderEpoch != r.office.LeaderEpoch || asked.PartitionEpoch != r.office.PartitionEpoch {
 		return
 	}
+	r.resigned = !slices.Contains(asked.ISR, r.self)
 	for i := range r.followers {
 		if f := &r.followers[i]; !f.counts && slices.Contains(asked.ISR, f.node) {
 			r.await(f)
@@ -122,12 +123,12 @@ func (r *Replica) Hope(asked *message.NewISR) {
 	}
 }
 
-// Unheard says that nobody knows what became of the wish: it may be repeated, and it may yet be granted.
+// Unheard says that nobody knows what became of the wish: it may be repeated, and it may yet be granted. Who has resigned asks until it knows.
 func (r *Replica) Unheard() { r.wish.open = false }
 
 // Refused says that the wish will not be granted: who was to be in sync is not waited for.
 func (r *Replica) Refused() Out {
-	r.wish = wish{}
+	r.wish, r.resigned = wish{}, false
 	for i := range r.followers {
 		r.followers[i].counts = slices.Contains(r.office.ISR, r.followers[i].node)
 	}

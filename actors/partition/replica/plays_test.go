@@ -18,7 +18,7 @@ import (
 //	open end=0 [synced=0] | append end=10 | now | synced end=10 | admit acks=-1
 //	log 3@0 5@20 start=0 [first=0]                where which epoch begins; without it the log is of one epoch
 //	pull from=2 epoch=1 appended=10 synced=0 [last=1] [knows=-1]
-//	start from=10 | due node=2 | throttled [node=2] | pass 15s | propose | refused | unheard | hope isr=1,2 | stuck node=2
+//	start from=10 | due node=2 | throttled [node=2] | pass 15s | propose | resigned | refused | unheard | hope isr=1,2 | stuck node=2
 //	wants | pulled epoch=1 high=10 | pulled epoch=1 diverging=3 end=20 | pulled epoch=1 code=1 start=30
 //	told high=10 | cut end=10
 func TestPlays(t *testing.T) {
@@ -139,6 +139,8 @@ func (s *scene) play(t *testing.T, words []string) string {
 		return fmt.Sprint(s.r.Throttled())
 	case "propose":
 		return s.propose()
+	case "resigned":
+		return fmt.Sprint(s.r.Resigned())
 	case "stuck":
 		s.r.Stuck(message.NodeID(arg.number("node", 1)))
 		return "noted"

@@ -32,6 +32,7 @@ type Replica struct {
 	begun     int64               // the log's end here when this epoch began
 	start     int64               // what followers are told of the log's start
 	stuck     bool                // this node leads and has no room for more
+	resigned  bool                // it has asked that another may lead, and one may
 
 	end      int64 // the log's end here
 	synced   int64 // the disk's word: durable here below
@@ -71,6 +72,10 @@ func New(self message.NodeID, office *message.Leadership) Replica {
 
 // Leads says that this node leads the partition.
 func (r *Replica) Leads() bool { return r.office.Leader == r.self }
+
+// Resigned says that this node leads as far as it knows and has asked that another may: one may lead already, for as long as the controller's
+// answer, and the word that follows from it, are on their way.
+func (r *Replica) Resigned() bool { return r.resigned }
 
 // Office is who leads, in which epoch, under which config.
 func (r *Replica) Office() *message.Leadership { return r.office }
@@ -125,7 +130,7 @@ func (r *Replica) take(office *message.Leadership, now time.Time) {
 		r.high = r.end
 	}
 	if !unchanged {
-		r.wish = wish{}
+		r.wish, r.resigned = wish{}, false
 	}
 	old := r.followers
 	r.office, r.followers = office, nil
