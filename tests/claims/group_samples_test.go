@@ -107,12 +107,12 @@ func findCoordinatorOf(kind int8) kmsg.Request {
 	return q
 }
 
-// findNoCoordinatorOf asks for the coordinator of a transactional id, of which version 0 knows nothing.
+// findNoCoordinatorOf asks for the coordinator of something that has none; version 0 cannot.
 func findNoCoordinatorOf(v int16) kmsg.Request {
 	if v == 0 {
 		return nil
 	}
-	return findCoordinatorOf(1)
+	return findCoordinatorOf(9)
 }
 
 func commitOf(group, topic string, id [16]byte) *kmsg.OffsetCommitRequest {

@@ -23,6 +23,8 @@ func newWorld(h *house) *world {
 	w.id = h.create(w.topic, 1)
 	ask[kmsg.Response](h, 3, findCoordinatorOf(0))
 	h.await("__consumer_offsets")
+	ask[kmsg.Response](h, 3, findCoordinatorOf(1))
+	h.await("__transaction_state")
 	return w
 }
 
@@ -103,6 +105,7 @@ func (w *world) samples() map[kmsg.Key]sample {
 		kmsg.DescribeTopicPartitions:    either(topicPartitionsOf)(w),
 	}
 	maps.Copy(all, w.groupSamples())
+	maps.Copy(all, w.txnSamples())
 	return all
 }
 

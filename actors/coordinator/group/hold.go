@@ -46,6 +46,9 @@ const (
 // hold is how long a classic member's heartbeat may be held, as the group's settings have it; zero: not at all. A third of the session
 // is left for the next one to be late, and one for it to be lost.
 func (g *Groups) hold(o *Group, how message.Holding, session time.Duration, flinches uint8) time.Duration {
+	if g.txns.groups[o.name] > 0 {
+		return 0 // who is about to end a transaction has no time
+	}
 	longest := g.catalogue.Hold(o.name)
 	if how == message.HeldResting {
 		longest *= restingTimes
@@ -58,7 +61,7 @@ func (g *Groups) hold(o *Group, how message.Holding, session time.Duration, flin
 // the same. One that rests is told to come again at once.
 func (g *Groups) holdConsumer(o *Group, c *consumer, how message.Holding) (hold, interval time.Duration) {
 	session, interval := g.catalogue.Timing(o.name)
-	if g.catalogue.Hold(o.name) <= 0 || how == message.Unheld || c.flinches > 0 {
+	if g.catalogue.Hold(o.name) <= 0 || how == message.Unheld || c.flinches > 0 || g.txns.groups[o.name] > 0 {
 		return 0, interval
 	}
 	margin := interval / 10

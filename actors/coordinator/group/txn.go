@@ -16,6 +16,7 @@ import (
 type txns struct {
 	open     map[int64]*openTxn // by producer id
 	unstable map[spot]int       // how many offsets of open transactions there are
+	groups   map[string]int     // and of each group
 	verifications
 }
 
@@ -38,7 +39,7 @@ type spot struct {
 }
 
 func newTxns() txns {
-	return txns{open: map[int64]*openTxn{}, unstable: map[spot]int{}}
+	return txns{open: map[int64]*openTxn{}, unstable: map[spot]int{}, groups: map[string]int{}}
 }
 
 // add keeps an offset until its transaction ends. What an older epoch has left is of a transaction that nobody can end any more.
@@ -51,6 +52,7 @@ func (t *txns) add(by brain.Txn, p pendingOffset) {
 	}
 	x.offsets = append(x.offsets, p)
 	t.unstable[p.at]++
+	t.groups[p.at.group]++
 }
 
 // drop forgets a producer's offsets, and returns them.
@@ -61,14 +63,18 @@ func (t *txns) drop(producer int64) []pendingOffset {
 	}
 	delete(t.open, producer)
 	for _, p := range x.offsets {
-		t.settle(p.at)
+		t.settle(p.at, 1)
 	}
 	return x.offsets
 }
 
-func (t *txns) settle(at spot) {
-	if t.unstable[at]--; t.unstable[at] <= 0 {
+// settle notes that so many offsets are open no more.
+func (t *txns) settle(at spot, n int) {
+	if t.unstable[at] -= n; t.unstable[at] <= 0 {
 		delete(t.unstable, at)
+	}
+	if t.groups[at.group] -= n; t.groups[at.group] <= 0 {
+		delete(t.groups, at.group)
 	}
 }
 
@@ -77,7 +83,7 @@ func (t *txns) forget(at spot) {
 	if t.unstable[at] == 0 {
 		return
 	}
-	delete(t.unstable, at)
+	t.settle(at, t.unstable[at])
 	for _, x := range t.open {
 		kept := x.offsets[:0]
 		for _, p := range x.offsets {
@@ -104,6 +110,9 @@ func (t *txns) spots(wanted func(spot) bool) (all []spot) {
 
 // of are those of a group.
 func (t *txns) of(group string) []spot {
+	if t.groups[group] == 0 {
+		return nil
+	}
 	return t.spots(func(at spot) bool { return at.group == group })
 }
 
@@ -146,7 +155,16 @@ func (g *Groups) commitTxn(now time.Time, from Caller, m *message.CommitTxnOffse
 		g.record(offsetRecord(m.Group, c.Topic, c.Partition, &is))
 	}
 	g.out.Txn = &by
+	g.hurry(now, m)
 	return answer
+}
+
+// hurry answers the heartbeat of who commits, if one is held: who ends a transaction asks first whether it is a member still. Until that is
+// done no other one is held either.
+func (g *Groups) hurry(now time.Time, m *message.CommitTxnOffsets) {
+	if o := g.named[m.Group]; o != nil && m.Member != "" {
+		g.supersede(now, o, m.Member)
+	}
 }
 
 // mayCommitTxn says whether who commits is a member, if it says that it is one. A rebalance is no reason to refuse: who leaves the generation

@@ -319,3 +319,23 @@ func TestMarkersOfNothing(t *testing.T) {
 	s.groups.ReplayMarker(time.Unix(0, 0), brain.Marker{Txn: brain.Txn{Producer: 1}, Commit: true})
 	s.expectOffset(-1, false)
 }
+
+// Who ends a transaction asks first whether it is a member still: it is not let wait for news of the group.
+func TestWhoTransactsIsNotHeld(t *testing.T) {
+	s := newScene(t)
+	ids := s.gather(1)
+	beat := &message.GroupHeartbeat{Group: "g", Member: ids[0], Generation: 1, Holding: message.Held}
+	held := s.ask(beat)
+	if s.answers[held] != nil {
+		t.Fatalf("it is not held: %+v", s.answers[held])
+	}
+	c := transactional(0, 5)
+	c.Member, c.Generation = ids[0], 1
+	s.joinTxn(c)
+	answered[*message.GroupBeat](s, held)
+	answer[*message.GroupBeat](s, beat)
+	s.end(1, true)
+	if n := s.ask(beat); s.answers[n] != nil {
+		t.Fatalf("it is not held: %+v", s.answers[n])
+	}
+}

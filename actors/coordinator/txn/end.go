@@ -17,14 +17,15 @@ func (t *Transactions) end(now time.Time, m *message.EndTransaction, fresh int64
 	if x == nil {
 		return ended(message.InvalidProducerIDMapping)
 	}
-	again := x.repeats(m)
-	switch rotated := again && m.Producer != x.producer; {
-	case m.Producer != x.producer && !rotated:
-		return ended(message.InvalidProducerIDMapping)
-	case !again && (m.Epoch != x.epoch || x.state.ending()):
-		return ended(message.ProducerFenced)
+	switch again := x.repeats(m); {
+	case x.state.ending():
+		return ended(message.ConcurrentTransactions)
 	case again:
 		return x.repeated(m)
+	case m.Producer != x.producer:
+		return ended(message.InvalidProducerIDMapping)
+	case m.Epoch != x.epoch:
+		return ended(message.ProducerFenced)
 	case x.state != ongoing && m.Commit:
 		return ended(message.InvalidTxnState)
 	case x.exhausted() && fresh == noID:
@@ -53,17 +54,14 @@ func (x *transaction) repeats(m *message.EndTransaction) bool {
 	case m.Producer == x.producer:
 		return m.Epoch == x.epoch-1
 	}
-	return m.Producer == x.previous && m.Epoch == math.MaxInt16-1 && x.epoch == 0 && !x.state.ending()
+	return m.Producer == x.previous && m.Epoch == math.MaxInt16-1 && x.epoch == 0
 }
 
 // repeated answers it: with the same end only. An epoch that only fences is given to nobody.
 func (x *transaction) repeated(m *message.EndTransaction) *message.TransactionEnded {
-	commits := x.state == prepareCommit || x.state == completeCommit
 	switch {
-	case m.Commit != commits:
+	case m.Commit != (x.state == completeCommit):
 		return ended(message.InvalidTxnState)
-	case x.state.ending():
-		return ended(message.ConcurrentTransactions)
 	case x.epoch == math.MaxInt16:
 		return ended(message.ProducerFenced)
 	}
@@ -76,12 +74,9 @@ func (t *Transactions) endOld(now time.Time, m *message.EndTransaction) *message
 	if code != message.OK {
 		return ended(code)
 	}
-	same := m.Commit == (x.state == prepareCommit || x.state == completeCommit)
-	switch {
+	switch same := m.Commit == (x.state == completeCommit); {
 	case x.state == empty, x.state != ongoing && !same:
 		return ended(message.InvalidTxnState)
-	case x.state.ending():
-		return ended(message.ConcurrentTransactions)
 	case x.state == ongoing:
 		t.finish(now, x, m.Commit, 0, x.epoch, noID)
 	}

@@ -13,8 +13,6 @@ func (t *Transactions) enlist(now time.Time, m *message.Enlist) *message.Enliste
 	switch {
 	case code != message.OK:
 		return &message.Enlisted{Code: code}
-	case x.state.ending():
-		return &message.Enlisted{Code: message.ConcurrentTransactions}
 	case m.VerifyOnly:
 		return x.verified(m)
 	}
@@ -32,12 +30,17 @@ func (t *Transactions) enlist(now time.Time, m *message.Enlist) *message.Enliste
 	return &message.Enlisted{Codes: make([]message.Code, len(m.Partitions))}
 }
 
-// owned finds the transaction of a producer that is not fenced.
+// owned finds the transaction of a producer that is not fenced. While one ends nobody is told whether he is: who ends it may have been given
+// an id that he has from its end on.
 func (t *Transactions) owned(id string, producer int64, epoch int16) (*transaction, message.Code) {
 	switch x := t.named[id]; {
 	case id == "":
 		return nil, message.InvalidRequest
-	case x == nil, x.producer != producer:
+	case x == nil:
+		return nil, message.InvalidProducerIDMapping
+	case x.state.ending():
+		return nil, message.ConcurrentTransactions
+	case x.producer != producer:
 		return nil, message.InvalidProducerIDMapping
 	case x.epoch != epoch && !planted.Is(planted.ZombieTransacts):
 		return nil, message.ProducerFenced

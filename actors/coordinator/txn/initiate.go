@@ -21,10 +21,10 @@ func (t *Transactions) initiate(now time.Time, m *message.InitProducer, fresh in
 		return t.settle(now, x, m)
 	}
 	switch expects := m.Producer >= 0; {
-	case expects && !x.mayExpect(m):
-		return initiated(message.ProducerFenced)
 	case x.state.ending():
 		return initiated(message.ConcurrentTransactions)
+	case expects && !x.mayExpect(m):
+		return initiated(message.ProducerFenced)
 	case x.state == ongoing:
 		return t.fence(now, x, m)
 	case x.exhausted() && !(expects && m.Epoch != x.epoch):

@@ -45,12 +45,13 @@ func TestAnotherInstanceFencesAndAborts(t *testing.T) {
 	s.init()
 	s.add(100, 0, a0, o0)
 	code(t, s.init().Code, message.ConcurrentTransactions)
-	code(t, s.add(100, 0, a1).Code, message.ProducerFenced)
+	code(t, s.add(100, 0, a1).Code, message.ConcurrentTransactions)
 	code(t, s.init().Code, message.ConcurrentTransactions)
 	marks := s.mark(message.OK)
 	if len(marks) != 2 || marks[0].Commit || marks[0].Epoch != 1 || marks[0].CoordinatorEpoch != 5 {
 		t.Fatalf("%+v", marks)
 	}
+	code(t, s.add(100, 0, a1).Code, message.ProducerFenced)
 	if a := s.init(); a.Code != message.OK || a.Epoch != 2 {
 		t.Fatalf("%+v", a)
 	}
