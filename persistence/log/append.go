@@ -204,7 +204,7 @@ func (l *Log) seal(seg *segment, bound int64) {
 	aborted := l.aborts.list
 	seg.aborted.Store(&aborted)
 	l.dirty.seal()
-	_ = l.saveSealed(seg, sum) // SaveIndexes tries again
+	_ = saveSealed(seg, sum) // SaveIndexes tries again
 }
 
 // dirty is what has to be synced: the last segment's file, nearly always it alone, and what else there is.

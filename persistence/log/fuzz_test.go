@@ -106,3 +106,14 @@ func FuzzEpochs(f *testing.F) {
 		}
 	})
 }
+
+// What says how far compaction is is read as it was written, or refused.
+func FuzzDecodeCleaned(f *testing.F) {
+	f.Add(cleaned{known: true, guard: 5, upTo: 4, swap: noSwap}.encode())
+	f.Add(cleaned{known: true, swap: swap{base: 3, bound: 9, size: 100}}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if c, err := decodeCleaned(b); err == nil && !bytes.Equal(c.encode(), b) {
+			t.Fatalf("%x was read as %+v", b, c)
+		}
+	})
+}

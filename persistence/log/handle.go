@@ -12,8 +12,9 @@ import (
 
 // place is the directory of one log.
 type place struct {
-	fs  vfs.FS
-	dir string
+	fs     vfs.FS
+	dir    string
+	graves int // names that were given to files whose place others have taken
 }
 
 func (p *place) path(name string) string { return p.dir + "/" + name }
@@ -48,8 +49,10 @@ type handle struct {
 	place *place
 	name  string
 
-	file atomic.Pointer[vfs.File]
-	gone atomic.Bool // removed on purpose
+	file  atomic.Pointer[vfs.File]
+	gone  atomic.Bool // removed on purpose
+	moved atomic.Bool // another has its name
+	grave string      // and this is its own until it is deleted
 }
 
 // closed stands in a handle that opens no more.

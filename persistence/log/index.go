@@ -62,7 +62,9 @@ func (s *sketch) add(b record.Batch, at, interval int64) {
 	if n := len(s.entries); n == 0 || at-int64(s.entries[n-1].at) >= interval {
 		s.entries = append(s.entries, entry{uint32(b.BaseOffset() - s.base), uint32(at), s.maxTime})
 	}
-	s.maxTime = max(s.maxTime, b.MaxTimestamp())
+	if b.Count() > 0 { // what compaction has left of a batch may have no record
+		s.maxTime = max(s.maxTime, b.MaxTimestamp())
+	}
 }
 
 // head is an index file's header.

@@ -7,6 +7,7 @@
 //	<dir>/00000000000000004711.log    the last segment's index is in memory only
 //	<dir>/start                       where the first segment begins, if not at 0 (start.go)
 //	<dir>/epochs                      where each leader epoch begins (epochs.go), can be made anew
+//	<dir>/cleaned                     how far compaction is (cleaned.go), once there was some
 //
 // A segment's name is the offset of its first record, or of the first it will have. Directory and files are made by the
 // first append. It refuses to know about commits, syncs and producers (but for what was aborted): it says what is dirty, its owner has it synced.
@@ -88,6 +89,9 @@ type Log struct {
 	doomed    []*handle // of removed files, open until the next removal for readers that are in the middle of one
 	ragged    bool      // bytes of a failed write stand behind the end
 	broken    error     // a failed write could not be undone, or a sync failed
+
+	cleaned  cleaned   // how far compaction is
+	replaced []*handle // files whose place others have taken, under other names, for readers that are at them
 }
 
 // shape is what views share until a segment rolls or goes, an epoch begins or the log is configured. It never changes,
@@ -127,8 +131,8 @@ func (l *Log) last() *segment {
 // Configure changes how the log rolls from now on.
 func (l *Log) Configure(c Config) {
 	l.config = c.withDefaults()
-	if l.shape.rules != l.config.rules() {
-		l.reshape().rules = l.config.rules()
+	if l.shape.rules != l.rules() {
+		l.reshape().rules = l.rules()
 	}
 }
 
@@ -165,7 +169,7 @@ func (l *Log) LastEpoch() int32 {
 func (l *Log) SaveIndexes() error {
 	for _, seg := range l.shape.segments {
 		if sum := seg.known.Load(); sum != nil && sum.entries != nil && seg != l.last() {
-			if err := l.saveSealed(seg, sum); err != nil {
+			if err := saveSealed(seg, sum); err != nil {
 				return err
 			}
 		}
@@ -182,8 +186,8 @@ func (l *Log) lastHead() head {
 
 // saveSealed writes a sealed segment's index and lets its entries go from memory. That of a damaged one stays there:
 // without a file the damage, which the file cannot tell, is found again after a restart.
-func (l *Log) saveSealed(seg *segment, sum *summary) error {
-	if len(sum.damaged) > 0 {
+func saveSealed(seg *segment, sum *summary) error {
+	if len(sum.damaged) > 0 || seg.index.gone.Load() {
 		return nil
 	}
 	h := head{base: seg.base, next: sum.next, maxTime: sum.maxTime, covered: sum.size}
@@ -222,7 +226,7 @@ func (l *Log) Close() error {
 	for _, seg := range l.shape.segments {
 		err = errors.Join(err, seg.log.close(), seg.index.close(), seg.aborts.close())
 	}
-	return errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed())
+	return errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed(), dropReplaced(l.place, l.replaced))
 }
 
 // Remove deletes everything. The log is not to be used any more.
@@ -235,6 +239,6 @@ func (l *Log) Remove() error {
 	}
 	l.history.gone.Store(true)
 	l.first.gone.Store(true)
-	err = errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed())
+	err = errors.Join(err, l.history.close(), l.first.close(), l.closeDoomed(), dropReplaced(l.place, l.replaced))
 	return errors.Join(err, l.place.fs.RemoveAll(l.place.dir))
 }

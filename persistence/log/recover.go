@@ -34,7 +34,7 @@ func Open(opts Options, now time.Time) (*Log, Recovery, error) {
 	l := &Log{place: &place{fs: opts.FS, dir: opts.Dir}, config: opts.Config.withDefaults(), shape: &shape{}}
 	l.history.place, l.history.name = l.place, epochsName
 	l.first.place, l.first.name = l.place, startName
-	l.shape.rules = l.config.rules()
+	l.cleaned.swap, l.shape.rules = noSwap, l.config.rules()
 	r := &recovery{log: l, point: max(opts.RecoveryPoint, 0), least: anyEpoch, suspect: opts.Suspect, again: opts.Reopened, now: now}
 	if err := r.run(opts.LogStart); err != nil {
 		return nil, r.report, fmt.Errorf("opening the log %s: %w", opts.Dir, err)
@@ -139,6 +139,12 @@ func (r *recovery) list() ([]*segment, error) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := r.loadCleaned(names); err != nil {
+		return nil, err
+	}
+	if names, err = r.finishSwap(names); err != nil {
 		return nil, err
 	}
 	found := []*segment{}

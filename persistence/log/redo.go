@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -74,8 +75,8 @@ func (l *Log) traces(entries []message.Redo) (have []trace, damaged []message.Da
 func (l *Log) redoBatch(have []trace, r message.Redo, now time.Time) ([]trace, error) {
 	b := record.Batch(r.Batch)
 	switch {
-	case b.NextOffset() <= l.Start() || holds(have, b):
-		return have, nil
+	case b.NextOffset() <= l.Start() || b.NextOffset() <= l.cleaned.guard && !planted.Is(planted.GuardForgotten) || holds(have, b):
+		return have, nil // compaction may have taken it, or written it anew
 	case r.Base < l.Start():
 		// The log start lies within this batch, and the file that held it is lost.
 		start := l.Start()
@@ -90,7 +91,7 @@ func (l *Log) redoBatch(have []trace, r message.Redo, now time.Time) ([]trace, e
 			return nil, err
 		}
 	}
-	if r.Base != l.End() {
+	if r.Base < l.End() || r.Base > l.End() && !l.Gaps() {
 		return nil, fmt.Errorf("the journal goes on at offset %d, but the log ends at %d: what is between them was synced once and is "+
 			"gone; restore the segment files, or delete the topic", r.Base, l.End())
 	}

@@ -44,12 +44,14 @@ const (
 )
 
 func newSegment(p *place, base int64) *segment {
-	stem := fmt.Sprintf("%020d", base)
-	s := &segment{base: base, log: &handle{place: p, name: stem + logExt}}
-	s.index.place, s.index.name = p, stem+indexExt
-	s.aborts = &handle{place: p, name: stem + abortsExt}
+	s := &segment{base: base, log: &handle{place: p, name: segmentName(base)}}
+	s.index.place, s.index.name = p, strings.TrimSuffix(segmentName(base), logExt)+indexExt
+	s.aborts = &handle{place: p, name: strings.TrimSuffix(segmentName(base), logExt) + abortsExt}
 	return s
 }
+
+// segmentName is the name of a segment's file.
+func segmentName(base int64) string { return fmt.Sprintf("%020d", base) + logExt }
 
 // parseName takes a file name of a segment apart.
 func parseName(name string) (base int64, ext string, ok bool) {

@@ -153,7 +153,9 @@ func (v *view) largestIn(p *part, limit int64, exact bool) (int64, error) {
 			})
 			return failed == nil
 		}
-		largest = max(largest, b.MaxTimestamp())
+		if b.Count() > 0 {
+			largest = max(largest, b.MaxTimestamp())
+		}
 		return true
 	}, func(message.Damaged) {})
 	return largest, errors.Join(err, failed)

@@ -21,6 +21,9 @@ func (l *Log) Truncate(offset int64) error {
 	case offset < l.start || offset <= l.shape.segments[0].base:
 		return l.TruncateAll(offset)
 	}
+	if err := l.soil(offset); err != nil {
+		return err
+	}
 	i := l.segmentAt(offset)
 	p, err := l.part(i)
 	if err != nil {
@@ -147,7 +150,9 @@ func (p *part) until(at int64, r rules) ([]entry, int64, error) {
 			return nil, 0, err
 		}
 		if d == nil {
-			maxTime = max(maxTime, b.MaxTimestamp())
+			if b.Count() > 0 {
+				maxTime = max(maxTime, b.MaxTimestamp())
+			}
 			w.step(b)
 		}
 	}
@@ -158,6 +163,9 @@ func (p *part) until(at int64, r rules) ([]entry, int64, error) {
 func (l *Log) TruncateAll(offset int64) error {
 	if offset < 0 {
 		return fmt.Errorf("truncating %s: offset %d is negative", l.place.dir, offset)
+	}
+	if err := l.soil(0); err != nil {
+		return err
 	}
 	if err := l.dropAll(l.shape.segments); err != nil {
 		return err

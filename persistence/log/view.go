@@ -116,7 +116,7 @@ func (p *part) use(room *scratch) { p.room, p.find.raw = room, room.entry[:] }
 
 // failed makes of a failed read in a segment that retention took away meanwhile what it is.
 func (p *part) failed(err error) error {
-	if err != nil && p.segment != nil && p.log.gone.Load() {
+	if err != nil && p.segment != nil && p.log.gone.Load() && !p.log.moved.Load() {
 		return message.ErrOffsetOutOfRange
 	}
 	return err

@@ -89,6 +89,8 @@ func (b Batch) checkHead(produceVersion int16) *Refusal {
 		return refuse(invalidRecord, "clients may not write control batches")
 	case a.Has(LogAppendTime):
 		return refuse(invalidTimestamp, "clients may not set the log append time flag")
+	case a.Has(DeleteHorizon):
+		return refuse(invalidRecord, "clients may not set the delete horizon flag")
 	case !a.Codec().Known():
 		return refuse(unsupportedCodec, "unknown compression codec %d", a.Codec())
 	case a.Codec() == Zstd && produceVersion < zstdSince:

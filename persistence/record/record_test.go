@@ -246,3 +246,27 @@ func TestEveryLevelCompresses(t *testing.T) {
 		}
 	}
 }
+
+// A batch without records is one that everybody can read: the header is as it was.
+func TestAHollowBatchKeepsItsHeader(t *testing.T) {
+	b := NewBuilder(7)
+	b.Codec, b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.LeaderEpoch = Zstd, 4, 1, 20, 3
+	for range 3 {
+		b.Add(1000, []byte("k"), []byte("v"))
+	}
+	full, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := Check(Hollow(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.BaseOffset() != 7 || h.LastOffset() != 9 || h.Count() != 0 || h.ProducerID() != 4 || h.BaseSequence() != 20 || h.LeaderEpoch() != 3 ||
+		h.MaxTimestamp() != 1000 || h.Attributes().Codec() != None || len(h) != HeaderSize {
+		t.Fatalf("%x", []byte(h))
+	}
+	for range All(h, plainMax) {
+		t.Fatal("it has a record")
+	}
+}

@@ -94,6 +94,15 @@ const (
 	PendingShown       // group: offsets of an open transaction are fetched as if they were committed
 	AbortedOffsetsKept // group: offsets of an aborted transaction are committed
 	PendingForgotten   // group: offsets of open transactions are not learnt again from the log
+
+	// In compaction.
+
+	TombstoneEarly     // log: a tombstone goes in the first pass that meets it
+	ProducerCompacted  // log: nothing stays of a producer's last batch
+	SwapUnsynced       // log: a compacted segment takes its place before it is synced
+	InterruptedCounts  // log: a pass that was interrupted counts as having been there
+	CompactedAboveMark // log: what is not committed yet is compacted
+	GuardForgotten     // log: a journal is replayed over what was compacted
 	end
 )
 
