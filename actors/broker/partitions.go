@@ -119,6 +119,16 @@ func (b *Broker) lookAtAll(c stage.Context) {
 func (b *Broker) configure(c stage.Context) {
 	b.layers = b.image.Layers(c.Self().Node, b.opts.Static)
 	b.plain = setting.TopicFrom(nil, b.layers)
+	c.Send(message.DiskAt(c.Self().Node), b.cleaner())
+}
+
+// cleaner is how this node's disk compacts logs.
+func (b *Broker) cleaner() *message.Cleaner {
+	l := b.layers
+	return &message.Cleaner{Enabled: l.Bool("log.cleaner.enable"), Threads: int(l.Number("log.cleaner.threads")),
+		MapBytes: l.Number("log.cleaner.dedupe.buffer.size"), MapLoad: l.Fraction("log.cleaner.io.buffer.load.factor"),
+		Block: l.Number("log.cleaner.io.buffer.size"), BytesPerSecond: l.Fraction("log.cleaner.io.max.bytes.per.second"),
+		Backoff: l.Millis("log.cleaner.backoff.ms")}
 }
 
 // apply brings in line what one entry of the metadata log has touched.

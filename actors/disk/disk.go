@@ -1,5 +1,6 @@
 // Package disk is the actor that makes appends durable, one per data directory: group commit over a journal or by
-// syncing the files themselves, the journal's checkpoints, and what a replica must know when it starts.
+// syncing the files themselves, the journal's checkpoints, what a replica must know when it starts, and whose turn it is to be
+// compacted.
 //
 // It refuses to look into logs and batches: it is given bytes for the journal and things that can be synced. It never syncs
 // again what failed to sync, and it never forgets a journal entry that may be needed.
@@ -81,6 +82,9 @@ type Disk struct {
 	closing    stage.Caller
 	closed     bool
 
+	cleaner  plan.Cleaner // whose turn it is to be compacted
+	settings message.Cleaner
+
 	stats stats
 }
 
@@ -132,7 +136,9 @@ func (d *Disk) Receive(c stage.Context) {
 	case *opened:
 		d.opened(c, m)
 	case *message.Recover:
+		d.cleaner.Forget(m.Partition) // whatever it was at, it begins anew
 		d.recover(c, c.Caller(), m.Partition)
+		d.compactNext(c)
 	case *loaded:
 		c.Answer(m.to, m.reply)
 	case *suspectRead:
@@ -140,6 +146,7 @@ func (d *Disk) Receive(c stage.Context) {
 	case *message.Replayed:
 		d.replayed(c, m)
 	case *message.Dropped:
+		d.cleaner.Forget(m.Partition)
 		d.forget(m.Partition)
 	case *message.Settled:
 		d.settle(m)
@@ -157,6 +164,12 @@ func (d *Disk) Receive(c stage.Context) {
 		d.flushed(c)
 	case *publishStats:
 		d.publish(c)
+	case *message.Soiled:
+		d.soiled(c, m)
+	case *message.Compacted:
+		d.compacted(c, m)
+	case *message.Cleaner:
+		d.clean(c, m)
 	case *stage.Stopping:
 		d.stop(c)
 	default:

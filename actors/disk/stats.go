@@ -21,6 +21,8 @@ type Stats struct {
 	JournalUsed, JournalSize int64 // bytes
 	Partitions               int   // of which something is remembered
 
+	Compactions Compactions
+
 	Broken bool // the actor has failed, and nothing is made durable before the process starts again
 }
 
@@ -85,6 +87,9 @@ func (d *Disk) publishLater(c stage.Context) {
 func (d *Disk) publish(c stage.Context) {
 	d.stats.armed = false
 	s := d.stats.Stats
-	s.JournalUsed, s.JournalSize, s.Partitions = d.used, d.journal.Size(), len(d.order)
+	s.Compactions.Dirtiest, s.Compactions.Uncleanable = d.cleaner.Dirtiest(), d.cleaner.Failed()
+	if d.journal != nil {
+		s.JournalUsed, s.JournalSize, s.Partitions = d.used, d.journal.Size(), len(d.order)
+	}
 	c.Publish(&s)
 }

@@ -30,6 +30,8 @@ type Pulled struct {
 	DivergingEpoch int32
 	DivergingEnd   int64
 	Batches        []byte // whole batches, offsets and epochs set
+	// Gaps: offsets may be missing between them, since the leader's log is compacted, or was once.
+	Gaps bool
 }
 
 // Cramped tells a partition's leader, in the name of the follower that sends it, that its disk has no room for what comes next:

@@ -21,7 +21,7 @@ func (m *Pulled) spell(s *scribe) {
 	number(s, &m.LogStart)
 	number(s, &m.DivergingEpoch)
 	number(s, &m.DivergingEnd)
-	s.raw(&m.Batches)
+	s.raw(&m.Batches) // Gaps is told by the tag
 }
 
 func (m *Cramped) spell(s *scribe) { number(s, &m.LeaderEpoch) }

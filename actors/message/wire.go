@@ -62,11 +62,11 @@ const (
 	wordUncoordinated
 	wordAssignNode
 	wordNodeAssigned
+	wordPulledGaps // Pulled where Gaps is set
 )
 
 func (*Raft) word() tag                { return wordRaft }
 func (*Pull) word() tag                { return wordPull }
-func (*Pulled) word() tag              { return wordPulled }
 func (*BrokerHeartbeat) word() tag     { return wordBrokerHeartbeat }
 func (*BrokerAlive) word() tag         { return wordBrokerAlive }
 func (*AlterPartition) word() tag      { return wordAlterPartition }
@@ -109,6 +109,13 @@ const (
 	Control Lane = iota // raft, heartbeats, requests, pulls
 	Bulk                // record batches and raft's snapshots
 )
+
+func (m *Pulled) word() tag {
+	if m.Gaps {
+		return wordPulledGaps
+	}
+	return wordPulled
+}
 
 // bulkMin is how long a message of raft's is that goes with the bulk, in bytes: snapshots, and entries that are as big. Raft
 // bears words that overtake each other.
@@ -171,6 +178,7 @@ var words = [...]func() Word{
 	wordUncoordinated:       func() Word { return new(Uncoordinated) },
 	wordAssignNode:          func() Word { return new(AssignNode) },
 	wordNodeAssigned:        func() Word { return new(NodeAssigned) },
+	wordPulledGaps:          func() Word { return &Pulled{Gaps: true} },
 }
 
 // AppendWord appends a word's bytes to b. It fails only for nil.

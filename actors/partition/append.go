@@ -78,6 +78,7 @@ func (p *Partition) write(b record.Batch, now time.Time) error {
 func (p *Partition) written(c stage.Context, b record.Batch, trace message.Trace) {
 	p.appended(c, b, trace)
 	p.saveProducersAfter(c, len(b))
+	p.tidySoon(c)
 	if p.replica.Followed() {
 		p.watch(c)
 		p.bringAll(c)

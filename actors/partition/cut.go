@@ -30,6 +30,7 @@ func (p *Partition) cut(c stage.Context, t truncation) {
 	if p.sent < p.log.End() {
 		p.commit(c, nil, message.Trace{})
 	}
+	p.leavePass(c)
 	p.phase, p.cutting = cutting, t
 	end := t.to
 	if t.anew {
@@ -41,7 +42,7 @@ func (p *Partition) cut(c stage.Context, t truncation) {
 // cutOnceSynced cuts when the disk has nothing of the log in its hands. Who waited for the disk has got it; the
 // others' appends are gone, or another leader's to acknowledge.
 func (p *Partition) cutOnceSynced(c stage.Context) {
-	if p.log == nil || p.answered < p.commits {
+	if p.log == nil || p.answered < p.commits || p.compaction.working {
 		return
 	}
 	p.free(c, p.replica.Now())

@@ -19,6 +19,7 @@ const removeCost = time.Millisecond
 // files that are being opened for that; then everything goes.
 func (p *Partition) delete(c stage.Context, m *message.Deleted) {
 	before := p.phase
+	p.leavePass(c)
 	p.phase, p.elsewhere = leaving, m.Elsewhere
 	p.answerAll(c, message.UnknownTopicOrPartition)
 	if before == closed || before == open || before == cramped {
@@ -28,7 +29,7 @@ func (p *Partition) delete(c stage.Context, m *message.Deleted) {
 
 // departOnceSynced waits for the last commit's Synced or Unsynced.
 func (p *Partition) departOnceSynced(c stage.Context) {
-	if (p.log != nil || p.void) && p.answered < p.commits {
+	if (p.log != nil || p.void) && p.answered < p.commits || p.compaction.working {
 		return
 	}
 	p.answerParked(c, message.UnknownTopicOrPartition)
@@ -82,6 +83,7 @@ func (p *Partition) stop(c stage.Context) {
 	p.answerAll(c, message.NotLeaderOrFollower)
 	p.closeRetired(c)
 	p.leave(c)
+	p.forsakePass()
 	if p.log == nil || p.phase == leaving {
 		return
 	}
@@ -123,6 +125,7 @@ func (p *Partition) fail(c stage.Context, err error) {
 	c.Publish(nil) // its files are closed now; who asks waits for the next instance's
 	p.closeRetired(c)
 	p.leave(c)
+	p.forsakePass()
 	if p.log != nil {
 		if closing := p.log.Close(); closing != nil {
 			err = fmt.Errorf("%w (and closing: %w)", err, closing)

@@ -113,7 +113,11 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 		return
 	}
 	p.used = p.used || len(m.Batches) > 0
-	switch err := p.copy(c, m.Batches); {
+	err := p.allowGaps(m)
+	if err == nil {
+		err = p.copy(c, m.Batches)
+	}
+	switch {
 	case err == nil:
 		p.follow.silence = 0
 	case vfs.NoRoom(err):
@@ -156,6 +160,7 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]
 	}
+	p.tidySoon(c)
 	return nil
 }
 
@@ -163,7 +168,7 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 func (p *Partition) contradiction(b record.Batch) error {
 	end, last, office := p.log.End(), p.log.LastEpoch(), p.replica.Office()
 	switch {
-	case b.BaseOffset() < end, b.BaseOffset() > end && !office.Config.CleanupCompact, b.LastOffset() < b.BaseOffset():
+	case b.BaseOffset() < end, b.BaseOffset() > end && !p.log.Gaps(), b.LastOffset() < b.BaseOffset():
 		return fmt.Errorf("a batch with offsets %d to %d, but the log ends at %d", b.BaseOffset(), b.LastOffset(), end)
 	case b.LeaderEpoch() < last || b.LeaderEpoch() > office.LeaderEpoch:
 		return fmt.Errorf("a batch of leader epoch %d, but the log has %d and the leader %d", b.LeaderEpoch(), last, office.LeaderEpoch)

@@ -164,7 +164,7 @@ func (p *Partition) mended(c stage.Context, m *message.Mended) {
 		p.mend(c)
 		return
 	}
-	if m.Code != message.OK {
+	if m.Code != message.OK || !p.leavePass(c) {
 		p.mendLater(c, p.post.PauseMax)
 		return
 	}

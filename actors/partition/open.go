@@ -80,8 +80,14 @@ func (p *Partition) open(c stage.Context) {
 	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, Suspect: r.Suspect, Reopened: p.reopened,
 		Config: rolling(&p.replica.Office().Config)}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
-	to := p.handover
-	c.Offload(openCost, func() any { return find(fs, options, r.Entries, now).give(to) })
+	to, pass := p.handover, p.post.pass
+	p.post.pass = nil
+	c.Offload(openCost, func() any {
+		if pass != nil { // an earlier instance's may be at the files
+			_ = pass.Settle() // what it has left over goes when the log is opened
+		}
+		return find(fs, options, r.Entries, now).give(to)
+	})
 }
 
 // find opens a log, replays the journal over it and learns who has written what.
@@ -141,7 +147,7 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	p.sent = f.synced
 	out := p.replica.Opened(p.log.End(), f.synced, c.Now())
 	p.makeDurable(c, f)
-	if onlySweeps(p.waiting) && !p.mustPull() && p.replica.SyncedEnd() == p.log.End() {
+	if onlySweeps(p.waiting) && !p.mustPull() && p.replica.SyncedEnd() == p.log.End() && !(p.compacts() && p.log.Soiled()) {
 		p.sweepAndClose(c)
 		return
 	}
@@ -166,6 +172,8 @@ func (p *Partition) begin(c stage.Context, out replica.Out) {
 	p.watch(c)
 	p.pull(c)
 	p.mend(c)
+	p.compaction.sealed = -1
+	p.tidySoon(c)
 }
 
 // awaitRoom refuses everybody until there may be room to open the log, and asks the disk anew then. To fail would not help:
@@ -208,6 +216,6 @@ func (p *Partition) makeDurable(c stage.Context, f *found) {
 
 // rolling is the part of a topic's config that its log wants to know.
 func rolling(t *setting.Topic) log.Config {
-	return log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: time.Duration(t.SegmentMillis) * time.Millisecond,
+	return log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: rollAge(t.SegmentMillis, t.CleanupCompact, t.MaxCompactionLagMillis),
 		IndexIntervalBytes: t.IndexIntervalBytes, Gaps: t.CleanupCompact}
 }

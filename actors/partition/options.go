@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
 )
 
 // Options say which replica an actor is.
@@ -44,6 +45,7 @@ type post struct {
 	wished    *message.NewISR   // what was proposed last
 	refused   producers.Refused // who has to write first what was refused
 	resigned  time.Time         // when the disk had no room and another was to lead
+	pass      *log.Cleaning     // a compaction that may still be at the files; nil: none
 }
 
 // dir is where a partition's files are, in its data directory.

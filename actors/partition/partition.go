@@ -39,10 +39,11 @@ type Partition struct {
 	replica   replica.Replica     // who leads, who is in sync, what is committed
 	producers producers.Producers // who has written what already
 
-	follow    follow     // what there is between this follower and its leader
-	followers followers  // what there is between this leader and its followers
-	mending   mending    // what the disk has damaged
-	cutting   truncation // under way
+	follow     follow    // what there is between this follower and its leader
+	followers  followers // what there is between this leader and its followers
+	mending    mending   // what the disk has damaged
+	compaction compaction
+	cutting    truncation // under way
 
 	acksAll    queue          // appends that wait for the high watermark
 	acksLocal  queue          // appends that wait for this node's disk
@@ -153,6 +154,22 @@ func (p *Partition) Receive(c stage.Context) {
 		p.flush(c)
 	case *retry:
 		p.retry(c)
+	case *tidy:
+		p.tidy(c)
+	case *message.Compact:
+		p.compact(c, m)
+	case *stepped:
+		p.stepped(c, m)
+	case *stepOn:
+		p.stepOn(c, m)
+	case *swapped:
+		p.swapped(c, m)
+	case *dropOld:
+		p.dropReplaced(c)
+	case *dropped:
+		p.dropped(c, m.err)
+	case *settled:
+		p.dropped(c, m.err)
 	case *message.Leadership:
 		p.lead(c, m)
 	case *message.Deleted:
@@ -266,6 +283,8 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	p.hearAnew(c)
 	if p.phase == open {
 		p.log.Configure(rolling(&p.replica.Office().Config))
+		p.compaction.sealed = -1 // what is to be compacted may be another now
+		p.tidySoon(c)
 		p.carryOut(c, out)
 		p.watch(c)
 		p.mend(c)

@@ -26,7 +26,7 @@ func (p *Partition) restIfIdle(c stage.Context) {
 // quiet says that nobody waits for anything, and that the disk has answered.
 func (p *Partition) quiet() bool {
 	return len(p.awaiting) == 0 && len(p.enlistings) == 0 && len(p.deletions) == 0 && p.acksAll.empty() && p.acksLocal.empty() &&
-		p.answered == p.commits && !p.settling && !p.replica.Resigned() && !p.mustPull() && !p.followers.busy() && !p.mending.busy(p) && p.replica.HighWatermark() == p.log.End()
+		p.answered == p.commits && !p.settling && !p.replica.Resigned() && !p.mustPull() && !p.followers.busy() && !p.mending.busy(p) && !p.compaction.busy() && p.replica.HighWatermark() == p.log.End()
 }
 
 // retireLog closes all of the log but what its views need.

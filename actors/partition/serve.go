@@ -130,7 +130,7 @@ func (p *Partition) answerPull(c stage.Context, i int, raw []byte) {
 	from := p.followers.pulls[i].from
 	p.strikePull(i)
 	a := p.replica.Answer(message.OK, p.replica.Start())
-	a.Batches = raw
+	a.Batches, a.Gaps = raw, p.log.Compacted()
 	c.Answer(from, a)
 }
 

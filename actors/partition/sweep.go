@@ -18,7 +18,7 @@ func (p *Partition) worthOpening(c stage.Context, r request) bool {
 		return true
 	}
 	t := &p.replica.Office().Config
-	if !t.CleanupDelete || t.RetentionMillis < 0 && t.RetentionBytes < 0 {
+	if !p.compacts() && (!t.CleanupDelete || t.RetentionMillis < 0 && t.RetentionBytes < 0) {
 		return false
 	}
 	if c.Now().Before(p.due) {
@@ -49,6 +49,9 @@ func (p *Partition) sweep(c stage.Context) (done bool) {
 	before := p.log.Start()
 	old := retention(t, committed)
 	if some, err := p.log.HasOld(old, c.Now()); err == nil && some {
+		if !p.leavePass(c) {
+			return false // it is over soon
+		}
 		p.saveProducers(c)
 	}
 	segments, err := p.log.DeleteOld(old, c.Now())

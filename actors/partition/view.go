@@ -22,9 +22,12 @@ func (p *Partition) publish(c stage.Context) {
 	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: stable, LogEnd: p.log.End(),
 		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Resigned: p.replica.Resigned(), Damaged: len(p.mending.damaged)}
 	p.visible = true
-	c.Publish(p.log.View(p.seen))
+	p.show(c)
 	p.wake(c, message.OK)
 }
+
+// show lets readers have the log as it is now.
+func (p *Partition) show(c stage.Context) { c.Publish(p.log.View(p.seen)) }
 
 // await answers at once if there is something to see that the asker has not seen, else when there is.
 func (p *Partition) await(c stage.Context, from stage.Caller, m *message.Await) {

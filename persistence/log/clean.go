@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -30,7 +32,7 @@ type CleanOptions struct {
 // Cleaning is one pass of compaction over the sealed segments of a log: it learns from what is dirty where each key was last, and then
 // writes, from the log's first segment on, without what was overtaken.
 //
-//	markers of transactions ─▶ keys ─▶ (segments that fit into one ─▶ .cleaned ─▶ synced ─▶ in their place) again and again ─▶ done
+//	aborted transactions ─▶ keys ─▶ (segments that fit into one ─▶ .cleaned ─▶ synced ─▶ in their place) again and again ─▶ done
 //
 // Step does a portion of it, wherever the owner of the log likes; appends and readers go on meanwhile. The owner takes part in two
 // things only: it says that a segment may take the place of others (Swap), and it uses it from then on (Log.Exchange).
@@ -42,6 +44,7 @@ type Cleaning struct {
 	rules    rules
 	most     int64 // bytes of a segment
 	o        CleanOptions
+	view     *view // of the log as it was
 	segments []*segment
 	from     int64 // no pass has been through what lies from here on
 	state    cleaned
@@ -87,7 +90,7 @@ func (l *Log) Clean(o CleanOptions) (*Cleaning, error) {
 	if l.broken != nil {
 		return nil, l.broken
 	}
-	c := &Cleaning{place: l.place, rules: l.shape.rules, most: l.config.SegmentBytes, o: o, from: max(l.cleaned.upTo, l.start), state: l.cleaned, epoch: anyEpoch}
+	c := &Cleaning{place: l.place, view: l.view(message.Bounds{}), rules: l.shape.rules, most: l.config.SegmentBytes, o: o, from: max(l.cleaned.upTo, l.start), state: l.cleaned, epoch: anyEpoch}
 	c.rules.gaps = true
 	for _, seg := range l.shape.segments[:max(0, len(l.shape.segments)-1)] {
 		if seg.bound <= o.End {
@@ -98,7 +101,7 @@ func (l *Log) Clean(o CleanOptions) (*Cleaning, error) {
 	if n := len(c.segments); n > 0 {
 		c.o.End = max(c.from, c.segments[n-1].bound)
 	}
-	c.phase = (*Cleaning).learnMarkers
+	c.phase = (*Cleaning).learnAborted
 	c.source.begin(c, c.dirty())
 	return c, nil
 }
@@ -137,6 +140,9 @@ func (c *Cleaning) Ready() bool { return c.ready != nil }
 // Leave ends the pass: no step that begins later changes anything. One that is at work may still come to its end.
 func (c *Cleaning) Leave() { c.left.Store(true) }
 
+// Left says that Leave was called.
+func (c *Cleaning) Left() bool { return c.left.Load() }
+
 // Settle leaves the pass, waits for a step that is at work, and removes what was not finished: afterwards the files are whoever's who
 // opens them.
 func (c *Cleaning) Settle() error {
@@ -144,9 +150,9 @@ func (c *Cleaning) Settle() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ready != nil && !c.ready.over && !c.stuck {
-		name := segmentName(c.ready.new.base) + cleanedExt
+		base := c.ready.new.base
 		c.ready = nil
-		return unlessMissing(c.place.fs.Remove(c.place.path(name)))
+		return c.place.removeCleaned(base)
 	}
 	return c.discard()
 }
@@ -159,9 +165,18 @@ func (c *Cleaning) discard() error {
 	if c.out == nil {
 		return nil
 	}
-	err := c.out.file.Close()
+	err := error(nil)
+	if !c.out.closed {
+		err = c.out.file.Close()
+	}
 	c.out = nil
-	return errors.Join(err, unlessMissing(c.place.fs.Remove(c.place.path(segmentName(c.segments[c.group].base)+cleanedExt))))
+	return errors.Join(err, c.place.removeCleaned(c.segments[c.group].base))
+}
+
+// removeCleaned removes what was written to take the place of a segment.
+func (p *place) removeCleaned(base int64) error {
+	s := newSegment(p, base)
+	return errors.Join(unlessMissing(p.fs.Remove(s.log.path()+cleanedExt)), unlessMissing(p.fs.Remove(s.aborts.path()+cleanedExt)))
 }
 
 // source hands out the batches of some segments, one by one.
@@ -213,30 +228,20 @@ func (s *source) enter(c *Cleaning) (err error) {
 	return err
 }
 
-// learnMarkers reads how transactions have ended, by the headers: a marker comes behind what it speaks of.
-func (c *Cleaning) learnMarkers() error {
-	b, _, err := c.source.next(c, (*walker).header)
-	switch {
-	case err == io.EOF:
-		c.beginKeys()
-		return nil
-	case err != nil:
-		return err
+// learnAborted takes from the index which transactions were aborted in what is dirty.
+func (c *Cleaning) learnAborted() error {
+	for i, seg := range c.view.shape.segments {
+		if seg.bound <= c.from || seg.base >= c.o.End || i >= len(c.view.shape.segments)-1 {
+			continue
+		}
+		all, err := c.view.abortsOf(i)
+		if err != nil {
+			return err
+		}
+		c.aborted.learn(all)
 	}
-	if !b.Attributes().Has(record.Control) {
-		return nil
-	}
-	whole := c.source.part
-	w, err := whole.walk(-1, c.rules, blockBytes)
-	if err != nil {
-		return err
-	}
-	w.at, w.next = c.source.walker.at-int64(b.Size()), b.BaseOffset()
-	marker, err := w.whole()
-	if err != nil {
-		return err
-	}
-	return c.aborted.learn(marker)
+	c.beginKeys()
+	return nil
 }
 
 func (c *Cleaning) beginKeys() {
@@ -331,6 +336,7 @@ type output struct {
 	next     int64
 	unsynced int64
 	changed  bool // it is another than what it takes the place of
+	closed   bool
 }
 
 // syncEvery is after how many bytes a segment that is being written is synced: a gigabyte at once would hold up everybody else's syncs.
@@ -381,11 +387,15 @@ func (c *Cleaning) close() error {
 			return err
 		}
 	}
+	c.out.closed = true
 	if err := c.out.file.Close(); err != nil {
 		return err
 	}
-	c.ready = newExchange(c, old)
-	return nil
+	x, err := newExchange(c, old)
+	if err == nil {
+		c.ready, c.out = x, nil
+	}
+	return err
 }
 
 // finish notes that the pass has been through everything up to where it knows the keys.
@@ -398,46 +408,44 @@ func (c *Cleaning) finish() error {
 	return nil
 }
 
-// transactions are those that were aborted, by producer: from behind the marker before up to their own.
-type transactions struct {
-	ended   map[int64]int64 // the last marker of each producer
-	aborted map[int64][]stretch
-}
+// transactions are those that were aborted, by producer: from their first batch to their marker.
+type transactions map[int64][]stretch
 
 type stretch struct{ from, to int64 }
 
-// learn takes a marker.
-func (t *transactions) learn(b record.Batch) error {
-	m, err := record.ParseControl(b)
-	if err != nil {
-		return err
+func (t *transactions) learn(all []message.Aborted) {
+	for _, a := range all {
+		if *t == nil {
+			*t = transactions{}
+		}
+		(*t)[a.Producer] = append((*t)[a.Producer], stretch{a.First, a.Last})
 	}
-	if m.Type != record.Abort && m.Type != record.Commit {
-		return nil
-	}
-	if t.ended == nil {
-		t.ended, t.aborted = map[int64]int64{}, map[int64][]stretch{}
-	}
-	id := b.ProducerID()
-	if m.Type == record.Abort {
-		t.aborted[id] = append(t.aborted[id], stretch{t.ended[id], b.BaseOffset()})
-	}
-	t.ended[id] = b.NextOffset()
-	return nil
 }
 
 // has says that a batch is of a transaction that was aborted.
-func (t *transactions) has(b record.Batch) bool {
-	if t.aborted == nil || !b.Attributes().Has(record.Transactional) || b.Attributes().Has(record.Control) {
+func (t transactions) has(b record.Batch) bool {
+	if !b.Attributes().Has(record.Transactional) || b.Attributes().Has(record.Control) {
 		return false
 	}
-	for _, s := range t.aborted[b.ProducerID()] {
-		if s.from <= b.BaseOffset() && b.BaseOffset() < s.to {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t[b.ProducerID()], func(s stretch) bool { return s.from <= b.BaseOffset() && b.BaseOffset() < s.to })
 }
+
+// Compacted says that a pass has been through the log, or through the one that it is a copy of.
+func (l *Log) Compacted() bool { return l.cleaned.known }
+
+// Sealed is how many segments the log has besides the last, SealedEnd where those end.
+func (l *Log) Sealed() int { return max(0, len(l.shape.segments)-1) }
+
+// SealedEnd is where the last segment begins.
+func (l *Log) SealedEnd() int64 {
+	if last := l.last(); last != nil {
+		return last.base
+	}
+	return l.start
+}
+
+// Soiled says that there are sealed segments that no pass has been through.
+func (l *Log) Soiled() bool { return l.Sealed() > 0 && l.SealedEnd() > max(l.cleaned.upTo, l.start) }
 
 // Reached is up to where compaction has been through the log.
 func (l *Log) Reached() int64 { return l.cleaned.upTo }

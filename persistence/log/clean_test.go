@@ -435,11 +435,16 @@ func TestTombstonesGoInTwoPhases(t *testing.T) {
 
 // What an aborted transaction has written goes, and is nobody's last value; what a committed one has written, and every marker, stays.
 func TestAbortedRecordsGo(t *testing.T) {
-	l, _ := mustOpen(t, keyed(vfs.Memory(vfs.MemoryOptions{}), 300))
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, keyed(fs, 300))
 	d := newDiary(t, l, 1)
+	begun := map[int64]int64{}
 	put := func(producer int64, key, value string) {
 		b := record.NewBuilder(l.End())
 		if producer >= 0 {
+			if _, open := begun[producer]; !open {
+				begun[producer] = l.End()
+			}
 			b.Flags, b.ProducerID, b.ProducerEpoch, b.BaseSequence = record.Transactional, producer, 0, int32(l.End())
 		}
 		b.Add(1, []byte(key), []byte(value))
@@ -449,7 +454,27 @@ func TestAbortedRecordsGo(t *testing.T) {
 		b := record.NewBuilder(l.End())
 		b.ProducerID, b.ProducerEpoch = producer, 0
 		b.AddControl(1, record.Marker{Type: how})
-		d.append(b)
+		batch, err := b.Build(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := message.Aborted{Producer: producer, First: begun[producer], Last: l.End(), Stable: l.End() + 1}
+		if delete(begun, producer); how == record.Abort {
+			err = l.AppendAbort(batch, a, epoch0)
+		} else {
+			err = l.Append(batch, epoch0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.bytes[batch.BaseOffset()] = batch.NextOffset()
+	}
+	aborted := func(l *Log) []message.Aborted {
+		found, err := l.view(message.Bounds{HighWatermark: l.End(), LastStable: l.End()}).Aborted(0, l.End())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
 	}
 	put(-1, "a", "old")     // 0
 	put(1, "a", "aborted")  // 1
@@ -463,7 +488,20 @@ func TestAbortedRecordsGo(t *testing.T) {
 	for range 5 {
 		put(-1, "filler", "x")
 	}
+	put(1, "a", "aborted too")
+	end(1, record.Abort)
+	for range 5 {
+		put(-1, "filler", "x")
+	}
+	before, old := aborted(l), l.view(message.Bounds{HighWatermark: l.End(), LastStable: l.End()})
+	mustSync(t, l.Dirty())
 	d.clean(d.options())
+	d.clean(d.options()) // segments are merged
+	crashed := fs.CrashClone(rand.New(rand.NewPCG(3, 3)))
+	again, _ := mustOpen(t, Options{FS: crashed, Dir: dir, RecoveryPoint: l.End(), Config: keyed(nil, 300).Config})
+	if was, _ := old.Aborted(0, l.End()); len(before) != 2 || !slices.Equal(aborted(l), before) || !slices.Equal(was, before) || !slices.Equal(aborted(again), before) {
+		t.Fatalf("aborted are %v, in the old view %v, opened again %v; %v were", aborted(l), was, aborted(again), before)
+	}
 	got := ""
 	for _, b := range contents(t, l) {
 		if b.Attributes().Has(record.Control) {
@@ -479,7 +517,7 @@ func TestAbortedRecordsGo(t *testing.T) {
 			}
 		}
 	}
-	if want := " a=old b=kept|| b2=kept| c=kept"; got != want {
+	if want := " a=old b=kept|| b2=kept| c=kept|"; got != want {
 		t.Fatalf("%q is left, %q is due", got, want)
 	}
 }

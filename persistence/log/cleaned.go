@@ -94,16 +94,23 @@ func (r *recovery) loadCleaned(names []string) error {
 // finishSwap does what a crash has left to do, and throws away what it has left over. It gives the names that are left.
 func (r *recovery) finishSwap(names []string) ([]string, error) {
 	place, s, changed := r.log.place, r.log.cleaned.swap, false
-	if fresh := segmentName(s.base) + cleanedExt; s.base >= 0 && slices.Contains(names, fresh) {
-		if err := place.fs.Rename(place.path(fresh), place.path(segmentName(s.base))); err != nil {
-			return nil, err
+	if s.base >= 0 {
+		seg := newSegment(place, s.base)
+		for _, h := range []*handle{seg.log, seg.aborts} {
+			if !slices.Contains(names, h.name+cleanedExt) {
+				continue
+			}
+			if err := place.fs.Rename(h.path()+cleanedExt, h.path()); err != nil {
+				return nil, err
+			}
 		}
-		changed = true
+		names = slices.DeleteFunc(names, func(n string) bool { return n == seg.log.name+cleanedExt || n == seg.aborts.name+cleanedExt })
 	}
 	taken := s.base >= 0 && r.hasTaken(s)
+	changed = changed || s.base >= 0
 	for _, name := range names {
 		base, ext, ok := parseName(name)
-		if over := taken && ok && (ext == logExt || ext == indexExt) && base > s.base && base < s.bound; !over && !leftOver(name) {
+		if over := taken && ok && (ext == logExt || ext == indexExt || ext == abortsExt) && base > s.base && base < s.bound; !over && !leftOver(name) {
 			continue
 		}
 		if err := place.fs.Remove(place.path(name)); unlessMissing(err) != nil {
@@ -121,7 +128,6 @@ func (r *recovery) finishSwap(names []string) ([]string, error) {
 		if err := place.saveCleaned(r.log.cleaned); err != nil {
 			return nil, err
 		}
-		changed = true
 	}
 	if !changed {
 		return names, nil

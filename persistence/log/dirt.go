@@ -29,7 +29,9 @@ func (d Dirt) Ratio() float64 {
 // Dirt says what a pass could do: to segments that are not the last, end at or below an offset, and have no record younger than lag.
 func (l *Log) Dirt(below int64, lag time.Duration, now time.Time) (Dirt, error) {
 	d := Dirt{First: max(l.cleaned.upTo, l.start)}
-	d.End = d.First
+	if d.End = d.First; l.Unproven() {
+		return d, nil // which transactions were aborted is not known yet
+	}
 	for i, seg := range l.shape.segments[:max(0, len(l.shape.segments)-1)] {
 		if seg.bound <= d.First {
 			d.Clean += seg.size

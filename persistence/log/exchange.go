@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 )
 
@@ -18,13 +19,48 @@ type Exchange struct {
 }
 
 // newExchange is what a pass has written.
-func newExchange(c *Cleaning, old []*segment) *Exchange {
+func newExchange(c *Cleaning, old []*segment) (*Exchange, error) {
 	out := c.out
 	x := &Exchange{old: old, new: newSegment(c.place, old[0].base)}
 	x.new.size, x.new.bound = out.size, old[len(old)-1].bound
 	x.new.known.Store(&summary{next: out.next, size: out.size, maxTime: out.sketch.maxTime, count: len(out.sketch.entries), entries: out.sketch.entries})
-	c.out = nil
-	return x
+	return x, x.gatherAborts(c)
+}
+
+// gatherAborts makes one index of aborted transactions of those of the old segments: every marker stays, and every offset. Views of
+// the old ones have theirs in memory from then on.
+func (x *Exchange) gatherAborts(c *Cleaning) error {
+	all := []message.Aborted{}
+	for _, seg := range x.old {
+		of, err := c.view.abortsOf(slices.Index(c.view.shape.segments, seg))
+		if err != nil {
+			return err
+		}
+		all = append(all, of...)
+	}
+	x.new.aborted.Store(&all)
+	if x.new.indexed = len(all) > 0; len(x.old) == 1 {
+		x.new.aborts, x.new.indexed = x.old[0].aborts, x.old[0].indexed
+		return nil
+	}
+	if !x.new.indexed {
+		return nil
+	}
+	raw, _ := encodeAborts(all)
+	return c.place.writeSynced(x.new.aborts.path()+cleanedExt, raw)
+}
+
+// writeSynced writes a small file and syncs it.
+func (p *place) writeSynced(path string, b []byte) error {
+	f, err := p.fs.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Fits says that the segments are still those of the log, so that Swap may be called.
@@ -95,11 +131,29 @@ func (c *Cleaning) rename(x *Exchange) error {
 			return err
 		}
 	}
-	name := segmentName(x.new.base)
-	if err := c.place.fs.Rename(c.place.path(name+cleanedExt), c.place.path(name)); err != nil {
+	if err := c.place.fs.Rename(x.new.log.path()+cleanedExt, x.new.log.path()); err != nil {
+		return err
+	}
+	if err := x.renameAborts(c.place); err != nil {
 		return err
 	}
 	return c.place.fs.SyncDir(c.place.dir)
+}
+
+// renameAborts puts the index of aborted transactions in place of those that several segments had.
+func (x *Exchange) renameAborts(p *place) error {
+	if len(x.old) == 1 {
+		return nil
+	}
+	for _, seg := range x.old {
+		if err := seg.aborts.remove(); err != nil {
+			return err
+		}
+	}
+	if !x.new.indexed {
+		return nil
+	}
+	return p.fs.Rename(x.new.aborts.path()+cleanedExt, x.new.aborts.path())
 }
 
 // Exchange lets the log use a segment that has taken the place of others. Views that are older go on with those.
@@ -116,7 +170,10 @@ func (l *Log) Exchange(c *Cleaning) {
 	}
 	for _, seg := range x.old {
 		seg.log.moved.Store(true)
-		l.replaced = append(l.replaced, seg.log)
+		l.replaced = append(l.replaced, seg.log, &seg.index)
+		if len(x.old) > 1 {
+			l.replaced = append(l.replaced, seg.aborts)
+		}
 	}
 	c.ready = nil
 	c.beginGroup(c.group + len(x.old))
@@ -144,7 +201,9 @@ func (l *Log) Replaced() func() error {
 func dropReplaced(place *place, files []*handle) (err error) {
 	for _, h := range files {
 		h.gone.Store(true)
-		err = errors.Join(err, h.close(), unlessMissing(place.fs.Remove(h.grave)))
+		if err = errors.Join(err, h.close()); h.grave != "" {
+			err = errors.Join(err, unlessMissing(place.fs.Remove(h.grave)))
+		}
 	}
 	return err
 }

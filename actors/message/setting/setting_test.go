@@ -119,7 +119,7 @@ func TestTopicFrom(t *testing.T) {
 		SegmentMillis: 604800000, MaxMessageBytes: 100, MinInsyncReplicas: 1, TimestampBeforeMaxMillis: 1<<63 - 1,
 		TimestampAfterMaxMillis: 3600000, Compression: "producer", GzipLevel: -1, Lz4Level: 9, ZstdLevel: 3,
 		FlushMessages: 1<<63 - 1, FlushMillis: 1<<63 - 1, IndexIntervalBytes: 4096, FileDeleteDelayMillis: 60000,
-		DeleteRetentionMillis: 86400000, MinCleanableDirtyRatio: 0.5, MaxCompactionLagMillis: 1<<63 - 1, ProducerExpiry: 24 * time.Hour, VerifyTransactions: true}
+		DeleteRetentionMillis: 86400000, MinCleanableDirtyRatio: 0.5, MaxCompactionLagMillis: 1<<63 - 1, ProducerExpiry: 24 * time.Hour, VerifyTransactions: true, CleanerBackoff: 15 * time.Second}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -40,6 +40,8 @@ type Topic struct {
 	// VerifyTransactions is the broker's transaction.partition.verification.enable: a partition asks whether a transaction that begins in it is open
 	// (KIP-890).
 	VerifyTransactions bool
+	// CleanerBackoff is the broker's log.cleaner.backoff.ms; negative where log.cleaner.enable is off.
+	CleanerBackoff time.Duration
 }
 
 // TopicFrom resolves a topic's overrides over a broker's layers. Values are taken to have been checked.
@@ -47,6 +49,10 @@ func TopicFrom(own map[string]string, l Layers) Topic {
 	text := func(name string) string { return l.value(OfTopic, name, own) }
 	num := func(name string) int64 { return number(text(name)) }
 	policy := Elements(text("cleanup.policy"))
+	backoff := l.Millis("log.cleaner.backoff.ms")
+	if !l.Bool("log.cleaner.enable") {
+		backoff = -1
+	}
 	return Topic{
 		CleanupCompact:           slices.Contains(policy, "compact"),
 		CleanupDelete:            slices.Contains(policy, "delete"),
@@ -78,5 +84,6 @@ func TopicFrom(own map[string]string, l Layers) Topic {
 		FollowerThrottled:        Replicas(text("follower.replication.throttled.replicas")),
 		ProducerExpiry:           l.Millis("producer.id.expiration.ms"),
 		VerifyTransactions:       l.Bool("transaction.partition.verification.enable"),
+		CleanerBackoff:           backoff,
 	}
 }
