@@ -29,7 +29,7 @@ func application(name string, bootstrap []string) int {
 	for err == nil {
 		err = transact(session)
 	}
-	fmt.Fprintf(os.Stderr, "application %s: %v\n", name, err)
+	fmt.Fprintf(os.Stderr, "%s application %s: %v\n", time.Now().Format(time.TimeOnly), name, err)
 	return 1
 }
 
@@ -39,7 +39,8 @@ func transact(session *kgo.GroupTransactSession) error {
 	defer done()
 	fetches := session.PollRecords(ctx, 200)
 	if err := fetches.Err(); err != nil {
-		return fmt.Errorf("poll: %w", err)
+		fmt.Fprintf(os.Stderr, "%s poll: %v\n", time.Now().Format(time.TimeOnly), err)
+		return ctx.Err() // the client tries again by itself, but not for ever
 	}
 	if err := session.Begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -197,20 +197,41 @@ func (c *chain) killFor(lasting time.Duration) {
 
 // awaitEnd waits until the group has committed the end of the input.
 func (c *chain) awaitEnd() {
-	admin := kadm.NewClient(c.client)
 	for end := time.Now().Add(endPatience); ; time.Sleep(100 * time.Millisecond) {
-		ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
-		offsets, err := admin.FetchOffsets(ctx, group)
-		done()
-		left := c.total()
-		offsets.Each(func(o kadm.OffsetResponse) { left -= o.At })
-		if err == nil && left == 0 {
+		left, err := c.left()
+		if err == nil && left == [partitions]int64{} {
 			return
 		}
 		if time.Now().After(end) {
-			c.t.Fatalf("%v after the last fault %d of %d records were not read: %v", endPatience, left, c.total(), err)
+			c.explain()
+			c.t.Fatalf("%v after the last fault, of %d records of each partition %d were not read: %v", endPatience, c.fed, left, err)
 		}
 	}
+}
+
+// left is how much of each partition the group has yet to commit.
+func (c *chain) left() (left [partitions]int64, err error) {
+	ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
+	defer done()
+	offsets, err := kadm.NewClient(c.client).FetchOffsets(ctx, group)
+	left = c.fed
+	offsets.Each(func(o kadm.OffsetResponse) { left[o.Partition] -= o.At })
+	return left, err
+}
+
+// explain says how the group and its transactions stand.
+func (c *chain) explain() {
+	for _, args := range [][]string{{"group", "describe", group}, {"partition", "list", output}} {
+		out, err := broker.Command(c.t, append(args, "--bootstrap", strings.Join(c.cluster.Addrs(), ","))...).CombinedOutput()
+		c.t.Logf("troupe %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	admin := kadm.NewClient(c.client)
+	transactions, err := admin.DescribeTransactions(context.Background(), "chain-0", "chain-1")
+	c.t.Logf("transactions: %+v %v", transactions, err)
+	stable, err := admin.ListCommittedOffsets(context.Background(), output)
+	c.t.Logf("stable ends of the output: %+v %v", stable, err)
+	ends, err := admin.ListEndOffsets(context.Background(), output)
+	c.t.Logf("ends of the output: %+v %v", ends, err)
 }
 
 // end stops the application.
