@@ -22,6 +22,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.drawClusterFaults(r)
 	s.drawOperator(stream(seed, "operator"))
 	s.drawGroup(stream(seed, "group"))
+	s.drawMarking(stream(seed, "marking"))
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
 	return s
 }

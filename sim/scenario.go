@@ -57,6 +57,7 @@ func Draw(seed uint64) *Scenario {
 	s := draw(seed)
 	s.drawGroup(stream(seed, "group"))
 	s.drawModern(stream(seed, "modern"))
+	s.drawMarking(stream(seed, "marking"))
 	return s
 }
 
@@ -169,6 +170,28 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 func (s *Scenario) drawHold(r *rand.Rand) {
 	if s.Broker["group.heartbeat.hold.ms"] == "" {
 		s.Broker["group.heartbeat.hold.ms"] = pick(r, "0", "100", "2900", "2900")
+	}
+}
+
+// drawMarking adds transactions to one world in four, in which partitions do not ask their coordinators.
+func (s *Scenario) drawMarking(r *rand.Rand) {
+	if r.IntN(4) > 0 {
+		return
+	}
+	s.Broker["transaction.partition.verification.enable"] = "false"
+	topic := r.IntN(len(s.Topics))
+	for i := range some(r, 1, 1, 2) {
+		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("marking-%d", i), Kind: workload.Marking, Topic: topic, Lanes: s.drawLanes(r, topic),
+			Modern: r.IntN(2) == 0, Records: some(r, 1, 3), Bytes: some(r, 1, 20, 60), PaceMillis: some(r, 1, 5, 20), PatienceMillis: some(r, 200, 1000),
+			Version: int16(some(r, 3, 7, 9, 11))})
+	}
+	for i := range some(r, 1, 2) {
+		c := s.drawConsumer(r, i)
+		c.Name, c.Topic, c.Committed = fmt.Sprintf("committed-%d", i), topic, true
+		if c.Lanes = s.drawLanes(r, topic); s.nodes() > 1 { // as in drawPatience
+			c.Session, c.WaitMillis = false, min(c.WaitMillis, 100)
+		}
+		s.Clients = append(s.Clients, c)
 	}
 }
 

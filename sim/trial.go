@@ -25,7 +25,8 @@ type trial struct {
 	history  *check.History
 	hosts    []*host
 	onlooker *onlooker // in a world of several nodes
-	groups   bool      // there are some
+	stable   *stableWatch
+	groups   bool // there are some
 	topics   []*check.Topic
 	clients  []workload.Client
 	nemesis  *nemesis
@@ -72,6 +73,7 @@ func newTrial(s *Scenario, o Options) (*trial, error) {
 	if s.nodes() > 1 {
 		t.onlooker = newOnlooker(t)
 	}
+	t.stable = watchStable(t)
 	return t, t.addHosts()
 }
 
@@ -147,6 +149,7 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 		more := t.World.RunFor(lookEvery, stepsMax)
 		t.nemesis.look()
 		t.noteStates()
+		t.stable.look()
 		if t.groups {
 			t.listen()
 		}

@@ -19,6 +19,9 @@ func (p *Partition) publish(c stage.Context) {
 		committed = p.log.End()
 	}
 	stable := max(p.producers.Stable(committed), p.log.Start()) // what a transaction began with may be deleted
+	if planted.Is(planted.StableUncopied) && !p.replica.Leads() {
+		stable = committed
+	}
 	p.seen = message.Bounds{LogStart: p.log.Start(), HighWatermark: committed, LastStable: stable, LogEnd: p.log.End(),
 		Leader: office.Leader, LeaderEpoch: office.LeaderEpoch, IsLeader: p.replica.Leads(), Resigned: p.replica.Resigned(), Damaged: len(p.mending.damaged)}
 	p.visible = true

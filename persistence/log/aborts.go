@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -172,7 +173,7 @@ func (l *Log) Unproven() bool { return len(l.aborts.unproven) > 0 }
 // others: it is read from where a transaction may have begun that was open then. What it wrote is in Dirty.
 func (l *Log) Prove(known []message.Aborted) error {
 	missing := l.aborts.unproven
-	if l.aborts.unproven = nil; len(missing) == 0 {
+	if l.aborts.unproven = nil; len(missing) == 0 || planted.Is(planted.AbortsForgotten) {
 		return nil
 	}
 	found := slices.DeleteFunc(slices.Clone(known), func(a message.Aborted) bool { return !contains(missing, a.Last) })
@@ -340,19 +341,19 @@ func aborting(b record.Batch) bool {
 }
 
 // Aborted are the aborted transactions of which a reader of the offsets from from on up to to, which is at most the last stable offset,
-// may meet a batch; in the order of their markers. Those that have no batch are left out.
+// may meet a batch; in the order of their markers, which may be anywhere behind: after a restart even above the high watermark, which was higher
+// before. Those that have no batch are left out.
 func (v *view) Aborted(from, to int64) (found []message.Aborted, err error) {
 	for i := v.shape.segmentAt(from); i < len(v.shape.segments); i++ {
-		seg := v.shape.segments[i]
-		if seg.base >= max(v.bounds.HighWatermark, to) {
-			break
-		}
 		all, err := v.abortsOf(i)
-		if err != nil {
+		if seg := v.shape.segments[i]; err != nil {
 			if seg.log.gone.Load() {
 				err = message.ErrOffsetOutOfRange
 			}
 			return nil, fmt.Errorf("the aborted transactions of %s: %w", seg.log.path(), err)
+		}
+		if planted.Is(planted.AbortsCutShort) && i > v.shape.segmentAt(from) {
+			break
 		}
 		for _, a := range all[sort.Search(len(all), func(k int) bool { return all[k].Last >= from }):] {
 			if a.First < to && a.First < a.Last {

@@ -42,6 +42,6 @@ func (h *History) spoiled(p *Partition, b record.Batch, offset int64) bool {
 		return true
 	}
 	b = b[:size]
-	known := h.batches[fingerprint(b)]
+	known := h.known(p, b)
 	return b.Checksum() != b.CRC() || known == nil || known.Partition != p || offset < b.BaseOffset() || offset >= b.NextOffset()
 }

@@ -35,6 +35,7 @@ type History struct {
 	onNews    func()
 	read      int
 	groups    []*Group
+	markers   map[markerAt]*Batch
 }
 
 // New is an empty history.
@@ -67,6 +68,9 @@ type Batch struct {
 	Sequence  int32
 	// Weak: an acknowledgement promises no more than that one of several copies was written.
 	Weak bool
+	// Transactional: part of a transaction of its producer. Ends: it is none, but the marker of one.
+	Transactional bool
+	Ends          *Marker
 
 	print uint64
 	asOf  int // how many losses of power there had been when it was sent last
@@ -277,6 +281,9 @@ type Partition struct {
 	epoch   int32    // the largest leader epoch that was told
 	before  int32    // what that was when a node started last
 	damage  []span
+
+	verdicts map[int64]verdict // of batches of transactions, by offset
+	fates    map[*Batch]bool   // whether transactions were committed, as clients were told
 }
 
 // place is a batch at an offset.

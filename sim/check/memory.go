@@ -23,6 +23,7 @@ func (h *History) Remember() *Memory {
 			parts[i] = *p
 			parts[i].places = remembered(p.places)
 			parts[i].damage = slices.Clone(p.damage)
+			parts[i].verdicts, parts[i].fates = maps.Clone(p.verdicts), maps.Clone(p.fates)
 		}
 		m.then, m.parts = append(m.then, kept), append(m.parts, parts)
 	}

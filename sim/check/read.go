@@ -56,7 +56,7 @@ func (h *History) readBatch(p *Partition, b record.Batch) (Found, bool) {
 		h.Fail(BytesAreKept, "%s: the checksum of the batch at %d is wrong.", p, f.Base)
 		return f, false
 	}
-	f.Batch = h.batches[fingerprint(b)]
+	f.Batch = h.known(p, b)
 	if f.Batch == nil || f.Batch.Partition != p {
 		h.Fail(BytesAreKept, "%s: nobody has produced the batch at %d to it: it belongs to %v.", p, f.Base, f.Batch)
 		return f, false
@@ -73,6 +73,9 @@ func (h *History) readBatch(p *Partition, b record.Batch) (Found, bool) {
 func (h *History) Whole(p *Partition, start, high int64, found []Found, unread map[int64]bool, nowMillis int64) {
 	h.present(p, start, high, found, unread)
 	h.sequences(p, found, len(unread) > 0)
+	if len(unread) == 0 {
+		h.transactions(p, found)
+	}
 	h.retained(p, start, high, found, nowMillis)
 	epoch := int32(-1)
 	for _, f := range found {

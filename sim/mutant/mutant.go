@@ -119,6 +119,12 @@ var All = []Mutant{
 	{planted.PendingShown, "pending-shown", 1, "Offsets of an open transaction are fetched as if they were committed."},
 	{planted.AbortedOffsetsKept, "aborted-offsets-kept", 1, "Offsets of an aborted transaction are committed."},
 	{planted.PendingForgotten, "pending-forgotten", 1, "Offsets of open transactions are not learnt again from the log."},
+	{planted.StableEarly, "stable-early", 3, "A transaction counts as decided before its marker is committed."},
+	{planted.OldMarkerTaken, "old-marker-taken", 1, "A marker of an epoch that is over ends a transaction."},
+	{planted.OpenForgotten, "open-forgotten", 1, "A picture of producers forgets which transactions are open."},
+	{planted.AbortsForgotten, "aborts-forgotten", 1, "What is aborted is not learnt again from the log."},
+	{planted.StableUncopied, "stable-uncopied", 3, "A follower takes all that is committed for stable."},
+	{planted.AbortsCutShort, "aborts-cut-short", 1, "Who reads what is committed is told only of aborted transactions that ended in the segment it reads."},
 }
 
 // Exists says that there is a mutant of that name.

@@ -79,6 +79,9 @@ func (c *consumer) fetch() {
 	if c.healing && !c.alone() {
 		req.MaxWaitMillis = 0 // the next leader may have more
 	}
+	if c.spec.Committed {
+		req.IsolationLevel = 1
+	}
 	req.SessionID, req.SessionEpoch = 0, -1
 	if c.spec.Session && req.Version >= 7 {
 		req.SessionID, req.SessionEpoch = c.session, c.epoch
@@ -196,7 +199,7 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		return false
 	}
 	c.history.Marks(l.of, floor, p.HighWatermark, p.LogStartOffset)
-	found := c.history.Read(l.of, floor, asked, p.HighWatermark, p.RecordBatches)
+	found := c.read(l, floor, asked, p)
 	if len(found) == 0 && len(p.RecordBatches) > 0 && l.of.IsDamaged(asked) {
 		l.offset = asked + 1
 	}
@@ -210,6 +213,18 @@ func (c *consumer) take(l *reading, floor check.Floor, asked int64, p *kmsg.Fetc
 		}
 	}
 	return true
+}
+
+// read checks what has come.
+func (c *consumer) read(l *reading, floor check.Floor, asked int64, p *kmsg.FetchResponseTopicPartition) []check.Found {
+	if !c.spec.Committed {
+		return c.history.Read(l.of, floor, asked, p.HighWatermark, p.RecordBatches)
+	}
+	var aborted []check.Aborted
+	for _, a := range p.AbortedTransactions {
+		aborted = append(aborted, check.Aborted{Producer: a.ProducerID, First: a.FirstOffset})
+	}
+	return c.history.ReadCommitted(l.of, floor, asked, p.HighWatermark, p.LastStableOffset, p.RecordBatches, aborted)
 }
 
 // findStart asks where a log starts, as a consumer does whose offset is gone.

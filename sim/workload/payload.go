@@ -55,6 +55,9 @@ func (b *builder) build(h *check.History, to check.Batch, size int, codec record
 	b.Reset(0)
 	b.Codec = codec
 	b.ProducerID, b.ProducerEpoch, b.BaseSequence = to.Producer, to.Epoch, to.Sequence
+	if to.Transactional {
+		b.Flags = record.Transactional
+	}
 	for range to.Count {
 		b.number++
 		b.value = payload(b.value, to.Client, to.Partition, b.number, size)

@@ -71,9 +71,10 @@ type Spec struct {
 	Lanes []int  `json:",omitempty"` // the partitions that it uses
 	Group string `json:",omitempty"` // whose member it is
 
-	Modern bool `json:",omitempty"` // a member by KIP-848
-	Rests  bool `json:",omitempty"` // it says that its software counts the time to its next heartbeat from the answer
-	Static bool `json:",omitempty"` // with an instance of its own
+	Modern    bool `json:",omitempty"` // a member by KIP-848; of transactions, version 2 (KIP-890)
+	Committed bool `json:",omitempty"` // a consumer reads only what is committed
+	Rests     bool `json:",omitempty"` // it says that its software counts the time to its next heartbeat from the answer
+	Static    bool `json:",omitempty"` // with an instance of its own
 
 	Acks       int16 `json:",omitempty"`
 	Idempotent bool  `json:",omitempty"`
@@ -104,6 +105,7 @@ const (
 	Attacking Kind = "hostile"
 	Sharing   Kind = "member"
 	Operating Kind = "operator" // of a cluster
+	Marking   Kind = "marking"  // transactions without a coordinator
 )
 
 // New makes a client. topics are the scenario's.
@@ -122,6 +124,8 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 		return newMember(w, h, s, topics[s.Topic])
 	case Operating:
 		return newOperator(w, h, s, topics)
+	case Marking:
+		return newMarking(w, h, s, topics[s.Topic])
 	case Attacking:
 		return newHostile(w, s)
 	}

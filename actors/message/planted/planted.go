@@ -94,6 +94,12 @@ const (
 	PendingShown       // group: offsets of an open transaction are fetched as if they were committed
 	AbortedOffsetsKept // group: offsets of an aborted transaction are committed
 	PendingForgotten   // group: offsets of open transactions are not learnt again from the log
+	StableEarly        // producers: a transaction counts as decided before its marker is committed
+	OldMarkerTaken     // producers: a marker of an epoch that is over ends a transaction
+	OpenForgotten      // producers: a picture forgets which transactions are open
+	AbortsForgotten    // log: what is aborted is not learnt again from the log
+	StableUncopied     // partition: a follower takes all that is committed for stable
+	AbortsCutShort     // log: who reads what is committed is told only of transactions that ended in the segment it reads
 
 	// In compaction.
 

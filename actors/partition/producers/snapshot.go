@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"slices"
 
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -44,7 +45,11 @@ func (p *producer) encode(b []byte, id int64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(id))
 	b = binary.BigEndian.AppendUint16(b, uint16(p.epoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.seenMillis))
-	b = binary.BigEndian.AppendUint64(b, uint64(p.txnStart))
+	start := p.txnStart
+	if planted.Is(planted.OpenForgotten) {
+		start = none
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(start))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.coordinator))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.timestamp))
 	b = append(b, p.count)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
@@ -64,6 +65,9 @@ func (u *undecided) stable(high int64) int64 {
 }
 
 func (t transaction) decided(high int64) bool {
+	if planted.Is(planted.StableEarly) {
+		return t.marker != open
+	}
 	return t.marker < high
 }
 
@@ -104,6 +108,7 @@ func (p *Producers) CheckMark(m *message.Mark) Verdict {
 	}
 	open, rises := known.txnStart != none, m.Version >= 2
 	switch {
+	case planted.Is(planted.OldMarkerTaken):
 	case m.Epoch < known.epoch, rises && m.Epoch == known.epoch && open:
 		return Verdict{Code: message.InvalidProducerEpoch, Message: fmt.Sprintf(
 			"a marker for producer %d with epoch %d comes too late: its epoch is %d", m.Producer, m.Epoch, known.epoch)}
