@@ -67,7 +67,8 @@ func (p *Partition) mend(c stage.Context) {
 		return
 	}
 	to := message.PartitionAt(others[m.turn%len(others)], p.post.ID)
-	m.asked = c.Ask(to, &message.Mend{LeaderEpoch: p.replica.Office().LeaderEpoch, From: d.First, Next: d.Next, BytesMax: p.post.PullBytes}, mendPatience)
+	from := max(d.First, p.log.Start()) // what is below was deleted, and is given away by nobody
+	m.asked = c.Ask(to, &message.Mend{LeaderEpoch: p.replica.Office().LeaderEpoch, From: from, Next: d.Next, BytesMax: p.post.PullBytes}, mendPatience)
 }
 
 // lenders are the other replicas, the leader first.

@@ -12,6 +12,12 @@ import (
 // one behind the other and reach at most to where the damage ends. What is left of the damage afterwards, if they do not reach
 // its end, is returned; it is the zero Damaged if nothing is. What it wrote is in Dirty.
 //
+// Where the log starts within the damage, others may not give away what is below: batches from the one that holds the start on are taken too, if
+// they reach to where the damage ends, since only from there their place is known. What is in front of them stays, and is nobody's.
+//
+// Where the log starts within the damage nobody has the batches below any more: those from the one that holds the start on are taken, if they
+// reach to where the damage ends, since only from there their place is known. What is in front of them stays as it is, and is nobody's.
+//
 // It is the same bytes that stood there once, so that a crash in the midst leaves batches that are either whole or still
 // damaged. What does not fit exactly is refused and stays as it is.
 func (l *Log) Mend(d message.Damaged, raw []byte) (rest message.Damaged, err error) {
@@ -23,18 +29,23 @@ func (l *Log) Mend(d message.Damaged, raw []byte) (rest message.Damaged, err err
 	if err != nil {
 		return d, fmt.Errorf("mending %s: %w", d.File, err)
 	}
+	place, front := d, message.Damaged{}
+	if base := batches[0].BaseOffset(); base > d.First {
+		front, place.From, place.First = d, d.To-int64(len(raw)), base
+		front.To, front.Next = place.From, base
+	}
 	file, err := seg.log.open()
 	if err != nil {
 		return d, err
 	}
-	if _, err := file.WriteAt(raw, d.From); err != nil {
+	if _, err := file.WriteAt(raw, place.From); err != nil {
 		return d, fmt.Errorf("mending %s: %w", d.File, err)
 	}
 	if last := batches[len(batches)-1]; last.NextOffset() < d.Next {
-		rest = d
-		rest.From, rest.First = d.From+int64(len(raw)), last.NextOffset()
+		rest = place
+		rest.From, rest.First = place.From+int64(len(raw)), last.NextOffset()
 	}
-	l.mended(seg, d, rest, batches)
+	l.mended(seg, d, batches, front, rest)
 	return rest, l.learnEpochs(batches)
 }
 
@@ -66,12 +77,15 @@ func Joined(all []message.Damaged) (joined []message.Damaged) {
 
 // fitting takes the batches apart and refuses them if they cannot be what stood there.
 func (l *Log) fitting(d message.Damaged, raw []byte) (batches []record.Batch, err error) {
-	next, room := d.First, d.To-d.From
+	next, room, last := d.First, d.To-d.From, false
 	if int64(len(raw)) > room || len(raw) == 0 {
 		return nil, fmt.Errorf("%d bytes for a place of %d", len(raw), room)
 	}
 	for left := raw; len(left) > 0; {
 		b, err := record.Check(left)
+		if err == nil && len(batches) == 0 && b.BaseOffset() > d.First && b.BaseOffset() <= l.start {
+			next, last = b.BaseOffset(), true
+		}
 		switch {
 		case err != nil:
 			return nil, err
@@ -82,14 +96,17 @@ func (l *Log) fitting(d message.Damaged, raw []byte) (batches []record.Batch, er
 		}
 		batches, left, next = append(batches, b), left[len(b):], b.NextOffset()
 	}
-	if next == d.Next && int64(len(raw)) != room {
+	switch {
+	case last && (next != d.Next || int64(len(raw)) >= room):
+		return nil, fmt.Errorf("%d bytes up to offset %d for the end of a place of %d up to %d", len(raw), next, room, d.Next)
+	case !last && next == d.Next && int64(len(raw)) != room:
 		return nil, fmt.Errorf("%d bytes for a place of %d", len(raw), room)
 	}
 	return batches, nil
 }
 
-// mended forgets damage, and what was known of the segment without its batches.
-func (l *Log) mended(seg *segment, d, rest message.Damaged, batches []record.Batch) {
+// mended forgets damage but for what is left of it, and what was known of the segment without its batches.
+func (l *Log) mended(seg *segment, d message.Damaged, batches []record.Batch, left ...message.Damaged) {
 	if seg != l.last() {
 		seg.known.Store(nil) // made anew by who looks next
 		l.dirty.add(seg.log)
@@ -97,10 +114,8 @@ func (l *Log) mended(seg *segment, d, rest message.Damaged, batches []record.Bat
 	}
 	l.dirty.last = true
 	damaged := slices.DeleteFunc(slices.Clone(l.shape.damaged), func(k message.Damaged) bool { return k.From >= d.From && k.From < d.To })
-	if rest.To > 0 {
-		damaged = append(damaged, rest)
-		slices.SortFunc(damaged, func(a, b message.Damaged) int { return int(a.From - b.From) })
-	}
+	damaged = append(damaged, slices.DeleteFunc(left, func(k message.Damaged) bool { return k.To == 0 })...)
+	slices.SortFunc(damaged, func(a, b message.Damaged) int { return int(a.From - b.From) })
 	l.reshape().damaged = damaged
 	l.index.entries = slices.Clone(l.index.entries) // views keep the others
 	for _, b := range batches {

@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -45,6 +46,53 @@ func TestDamageIsMended(t *testing.T) {
 		}
 		if _, err := l.Mend(found[0], want[at]); err == nil {
 			t.Error("what is whole was mended")
+		}
+	}
+}
+
+// Where the log starts in the midst of damage, other copies have only what comes behind; that is put in its place, and what is deleted is not missed.
+func TestDamageAtTheStartIsMended(t *testing.T) {
+	for _, first := range []int{0, 25} { // in a sealed segment, and in the last one
+		fs := vfs.Memory(vfs.MemoryOptions{})
+		l, _ := mustOpen(t, Options{FS: fs, Config: small(1000)})
+		want := mustAppend(t, l, 30, 1)
+		seg := l.shape.segments[l.segmentAt(int64(first+1))]
+		at := max(first, int(seg.base))
+		for i := range 3 {
+			s, err := l.View(message.Bounds{}).Read(int64(at+i), 30, 1, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fs.Rot(seg.log.path(), s.At+70, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.SetStart(int64(at + 1))
+		found, _, err := l.Verify(int64(at), 30)
+		joined := Joined(found)
+		if err != nil || len(joined) != 1 || joined[0].First != int64(at) || joined[0].Next != int64(at+3) {
+			t.Fatalf("%v, %v", found, err)
+		}
+		d := joined[0]
+		for _, wrong := range [][]byte{want[at+1], want[at+2], slices.Concat(want[at+1 : at+4]...)} {
+			if _, err := l.Mend(d, wrong); err == nil {
+				t.Fatal("what does not fit was taken")
+			}
+		}
+		if rest, err := l.Mend(d, slices.Concat(want[at+1:at+3]...)); err != nil || rest.To > 0 {
+			t.Fatalf("%+v, %v", rest, err)
+		}
+		v := l.View(message.Bounds{LogStart: int64(at + 1), HighWatermark: 30, LogEnd: 30}).(*view)
+		if left, _, err := v.Verify(int64(at+1), 30); err != nil || len(left) > 0 {
+			t.Errorf("%v, %v", left, err)
+		}
+		s, err := v.Read(int64(at+1), 30, 1, true)
+		got := make([]byte, s.Bytes)
+		if err == nil {
+			_, err = s.File.ReadAt(got, s.At)
+		}
+		if err != nil || !bytes.Equal(got, want[at+1]) {
+			t.Errorf("at %d: %v", at+1, err)
 		}
 	}
 }
