@@ -139,7 +139,7 @@ func (s *Scenario) drawGroup(r *rand.Rand) {
 	s.Broker["group.initial.rebalance.delay.ms"] = pick(r, "0", "100", "500")
 	s.drawHold(r)
 	for i := range some(r, 1, 2, 3, 5) {
-		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group", Rests: r.IntN(3) == 0,
+		s.Clients = append(s.Clients, workload.Spec{Name: fmt.Sprintf("member-%d", i), Kind: workload.Sharing, Group: "group", Software: pick(r, "kgo", "librdkafka", "librdkafka", ""),
 			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000), Version: int16(some(r, 2, 4, 5, 9))})
 	}
 }
@@ -157,7 +157,7 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 	s.drawHold(r)
 	mixed := r.IntN(3) == 0
 	for i := range some(r, 1, 2, 3, 5) {
-		one := workload.Spec{Name: fmt.Sprintf("subscriber-%d", i), Kind: workload.Sharing, Group: "modern", Modern: true, Static: r.IntN(3) == 0, Rests: r.IntN(3) == 0,
+		one := workload.Spec{Name: fmt.Sprintf("subscriber-%d", i), Kind: workload.Sharing, Group: "modern", Modern: true, Static: r.IntN(3) == 0, Software: pick(r, "kgo", "librdkafka", "librdkafka", ""),
 			PaceMillis: some(r, 5, 20, 100), PatienceMillis: some(r, 300, 1000)}
 		if mixed && r.IntN(2) == 0 {
 			one.Name, one.Modern, one.Static, one.Version = fmt.Sprintf("veteran-%d", i), false, false, int16(some(r, 2, 4, 5, 9))

@@ -21,12 +21,12 @@ type guided struct {
 // introduce says what software it is, where that makes a difference, once a connection.
 func (m *guided) introduce() {
 	at := m.coordinator()
-	if !m.spec.Rests || m.known == at.connection() {
+	if m.spec.Software == "" || m.known == at.connection() {
 		return
 	}
 	m.known = at.connection()
 	req := kmsg.NewPtrApiVersionsRequest()
-	req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = 3, "kgo", "1"
+	req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = 3, m.spec.Software, "1"
 	at.call(req, m.patience(), func(kmsg.Response, error) {})
 }
 

@@ -71,10 +71,10 @@ type Spec struct {
 	Lanes []int  `json:",omitempty"` // the partitions that it uses
 	Group string `json:",omitempty"` // whose member it is
 
-	Modern    bool `json:",omitempty"` // a member by KIP-848; of transactions, version 2 (KIP-890)
-	Committed bool `json:",omitempty"` // a consumer reads only what is committed
-	Rests     bool `json:",omitempty"` // it says that its software counts the time to its next heartbeat from the answer
-	Static    bool `json:",omitempty"` // with an instance of its own
+	Modern    bool   `json:",omitempty"` // a member by KIP-848; of transactions, version 2 (KIP-890)
+	Committed bool   `json:",omitempty"` // a consumer reads only what is committed
+	Software  string `json:",omitempty"` // what it says that it is: it may be held accordingly; empty: nothing
+	Static    bool   `json:",omitempty"` // with an instance of its own
 
 	Acks       int16 `json:",omitempty"`
 	Idempotent bool  `json:",omitempty"`

@@ -23,11 +23,11 @@ func TestConsumerGroupHeartbeat(t *testing.T) {
 	topic := message.TopicID{1}
 	for version := int16(0); version <= 1; version++ {
 		full := &message.ConsumerHeartbeat{Group: groupIn(here, 0), Member: "m", Epoch: 4, Instance: "i", Rack: "r", Rebalance: time.Minute, Topics: []string{"t"}, Assignor: "range",
-			Owned: []message.PartitionID{{Topic: topic, Index: 2}, {Topic: topic, Index: 3}}, ClientID: "test", Host: "/198.51.100.7", Holding: message.Held}
+			Owned: []message.PartitionID{{Topic: topic, Index: 2}, {Topic: topic, Index: 3}}, ClientID: "test", Host: "/198.51.100.7"}
 		if version >= 1 {
 			full.Pattern = &pattern
 		}
-		bare := &message.ConsumerHeartbeat{Group: groupIn(here, 0), Member: "m", Epoch: 4, Rebalance: -time.Millisecond, ClientID: "test", Host: "/198.51.100.7", Holding: message.Held}
+		bare := &message.ConsumerHeartbeat{Group: groupIn(here, 0), Member: "m", Epoch: 4, Rebalance: -time.Millisecond, ClientID: "test", Host: "/198.51.100.7"}
 		want, answer := full, &message.ConsumerBeat{Member: "m", Epoch: 5, Interval: 5 * time.Second, Assigned: true,
 			Assignment: []message.PartitionID{{Topic: topic, Index: 2}, {Topic: topic, Index: 7}, {Topic: message.TopicID{2}}}}
 		h := coordinated(t, func(_ message.Address, ask any) any {

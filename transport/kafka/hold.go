@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"strings"
+
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 )
@@ -16,19 +18,25 @@ type hold struct {
 	pressed bool // it was told to answer
 }
 
-// resting are clients that count the time to their next heartbeat from the answer to the last one, by the names that they give their
-// software (KIP-511): franz-go. Java's, librdkafka and those who have learnt from them count it from when they have sent it.
-var resting = map[string]bool{"kgo": true}
+// bears is how the heartbeats of clients may be held of which it is known that nothing else of theirs waits for the answer, by the names
+// that they give their software (KIP-511). Some others, like KafkaJS, do nothing until they have it: theirs are answered at once. franz-go
+// counts the time to its next heartbeat from the answer to the last one, the others from when they have sent it.
+var bears = map[string]message.Holding{"apache-kafka-java": message.Held, "kgo": message.HeldResting, "kafka-python": message.Held}
+
+// bearing is bears for what a client is called; librdkafka has many names in other languages.
+func bearing(software string) message.Holding {
+	if strings.Contains(software, "rdkafka") || strings.HasPrefix(software, "confluent-kafka") {
+		return message.Held
+	}
+	return bears[software]
+}
 
 // holding says how a heartbeat that is begun now may be held.
 func (k *connection) holding() message.Holding {
-	switch {
-	case k.begun < len(k.queue): // something waits behind it
+	if k.begun < len(k.queue) { // something waits behind it
 		return message.Unheld
-	case resting[k.software]:
-		return message.HeldResting
 	}
-	return message.Held
+	return bearing(k.software)
 }
 
 // held notes that a heartbeat is with a coordinator that may hold it.

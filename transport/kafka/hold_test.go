@@ -12,7 +12,15 @@ import (
 // holding is a house whose coordinator holds every heartbeat.
 func holding(t *testing.T) (*house, *kmsg.HeartbeatRequest) {
 	h := coordinated(t, func(message.Address, any) any { return nil })
+	h.introduce("apache-kafka-java")
 	return h, &kmsg.HeartbeatRequest{Group: groupIn(here, 0), Generation: 3, MemberID: "m"}
+}
+
+// introduce says what software the client is.
+func (h *house) introduce(software string) {
+	said := kmsg.NewPtrApiVersionsRequest()
+	said.ClientSoftwareName, said.ClientSoftwareVersion = software, "1.22"
+	call(h, said, kmsg.NewPtrApiVersionsResponse(), 3)
 }
 
 // pressed are the words about held heartbeats that were sent.
@@ -74,14 +82,17 @@ func TestACoordinatorThatGoesEndsAHold(t *testing.T) {
 	}
 }
 
-// Who has said what software it is is held as suits it.
-func TestFranzGoRestsBetweenHeartbeats(t *testing.T) {
-	h, q := holding(t)
-	said := kmsg.NewPtrApiVersionsRequest()
-	said.ClientSoftwareName, said.ClientSoftwareVersion = "kgo", "1.22"
-	call(h, said, kmsg.NewPtrApiVersionsResponse(), 3)
-	h.ask(q, 0, 1)
-	if ask := h.asks[0].what.(*message.GroupHeartbeat); ask.Holding != message.HeldResting {
-		t.Errorf("%+v", ask)
+// Whose heartbeats may be held is known by its name; who has none, or another one, is answered at once.
+func TestOnlyWhoBearsItIsHeld(t *testing.T) {
+	for software, want := range map[string]message.Holding{"kgo": message.HeldResting, "apache-kafka-java": message.Held, "librdkafka": message.Held,
+		"confluent-kafka-python": message.Held, "node-rdkafka": message.Held, "kafka-python": message.Held, "kafkajs": message.Unheld, "": message.Unheld} {
+		h := coordinated(t, func(message.Address, any) any { return nil })
+		if software != "" {
+			h.introduce(software)
+		}
+		h.ask(&kmsg.HeartbeatRequest{Group: groupIn(here, 0), MemberID: "m"}, 0, 1)
+		if ask := h.asks[0].what.(*message.GroupHeartbeat); ask.Holding != want {
+			t.Errorf("%q: %+v", software, ask)
+		}
 	}
 }

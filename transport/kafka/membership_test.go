@@ -140,7 +140,7 @@ func TestSyncGroupIsRefused(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	instance := "i"
 	for version := int16(0); version <= 4; version++ {
-		want := &message.GroupHeartbeat{Group: groupIn(here, 0), Member: "m", Generation: 3, Holding: message.Held}
+		want := &message.GroupHeartbeat{Group: groupIn(here, 0), Member: "m", Generation: 3}
 		if version >= 3 {
 			want.Instance = "i"
 		}

@@ -38,20 +38,23 @@ type holds struct {
 const (
 	// restingTimes is how much longer one is held that rests after each answer, so that there mostly is one to answer: franz-go, which
 	// waits for 10 s.
-	restingTimes = 3
+	restingTimes = 2
 	// holdMin is the shortest time for which it is worth it.
 	holdMin = 10 * time.Millisecond
 )
 
 // hold is how long a classic member's heartbeat may be held, as the group's settings have it; zero: not at all. A third of the session
 // is left for the next one to be late, and one for it to be lost.
-func (g *Groups) hold(o *Group, how message.Holding, session time.Duration, flinches uint8) time.Duration {
-	if g.txns.groups[o.name] > 0 {
-		return 0 // who is about to end a transaction has no time
-	}
+//
+// Static members are not held, and those of Kafka Streams are not: Java's consumer waits at its end for every answer, and they go without a word
+// that would end a hold.
+func (g *Groups) hold(o *Group, id string, how message.Holding, session time.Duration, flinches uint8) time.Duration {
 	longest := g.catalogue.Hold(o.name)
 	if how == message.HeldResting {
 		longest *= restingTimes
+	}
+	if g.txns.groups[o.name] > 0 || o.protocol == "stream" || o.isStatic(id) {
+		return 0 // who is about to end a transaction has no time
 	}
 	return worthIt(how, min(longest, session/3)>>flinches)
 }
@@ -61,7 +64,7 @@ func (g *Groups) hold(o *Group, how message.Holding, session time.Duration, flin
 // the same. One that rests is told to come again at once.
 func (g *Groups) holdConsumer(o *Group, c *consumer, how message.Holding) (hold, interval time.Duration) {
 	session, interval := g.catalogue.Timing(o.name)
-	if g.catalogue.Hold(o.name) <= 0 || how == message.Unheld || c.flinches > 0 || g.txns.groups[o.name] > 0 {
+	if g.catalogue.Hold(o.name) <= 0 || how == message.Unheld || c.flinches > 0 {
 		return 0, interval
 	}
 	margin := interval / 10
@@ -70,6 +73,9 @@ func (g *Groups) holdConsumer(o *Group, c *consumer, how message.Holding) (hold,
 	}
 	if hold = worthIt(how, min(interval-margin, session/2)); hold > 0 && how == message.HeldResting {
 		interval = max(margin, time.Millisecond)
+	}
+	if g.txns.groups[o.name] > 0 {
+		hold = 0
 	}
 	return hold, interval
 }

@@ -16,12 +16,24 @@ func (g *Groups) beat(now time.Time, from Caller, m *message.GroupHeartbeat) {
 	code := g.heartbeat(now, m, true)
 	if code == message.OK && from != 0 {
 		session, flinches := o.patience(m.Member)
-		if d := g.hold(o, m.Holding, session, flinches); d > 0 {
+		if d := g.hold(o, m.Member, m.Holding, session, flinches); d > 0 {
 			g.wait(now, o, held{from: from, member: m.Member, classic: m}, m.Holding, d)
 			return
 		}
 	}
 	g.reply(from, &message.GroupBeat{Code: code})
+}
+
+// isStatic says that a classic member has an instance.
+func (o *Group) isStatic(id string) bool {
+	if is := o.member(id); is != nil {
+		return is.instance != ""
+	}
+	if o.consumers != nil {
+		c := o.consumers.member(id)
+		return c != nil && c.instance != ""
+	}
+	return false
 }
 
 // patience is a classic member's session, and how often it has flinched.
