@@ -308,3 +308,41 @@ func TestAFollowerKnowsWhatIsStable(t *testing.T) {
 	h.stable(3)
 	h.aborted(message.Aborted{Producer: 7, First: 0, Last: 2, Stable: 3})
 }
+
+// Damage that hides a marker leaves its transaction open, in the eyes of who has to read the log anew, until another replica has mended it.
+func TestAMarkerThatWasDamagedEndsItsTransactionWhenItIsMended(t *testing.T) {
+	w := newCluster(t, 7, 2)
+	defer w.close()
+	at := message.PartitionAt(1, here)
+	first := inTransaction(1, 0, false)
+	size := len(first.Batch)
+	for _, what := range []any{first, &message.Mark{Producer: 7, Version: 1, Commit: true}, plain(1)} {
+		w.nodes[0].stage.Ask(at, what, time.Minute, func(any) {})
+		w.world.RunFor(time.Second)
+	}
+	m := w.nodes[1]
+	stable := func() int64 {
+		m.stage.Ask(message.PartitionAt(2, here), &message.Await{HighWatermark: -1}, time.Minute, func(any) {})
+		w.world.RunFor(20 * time.Millisecond)
+		v, ok := m.stage.Published(message.PartitionAt(2, here)).(message.View)
+		if !ok {
+			return -1
+		}
+		return v.Bounds().LastStable
+	}
+	if got := stable(); got != 3 {
+		t.Fatalf("the last stable offset is %d", got)
+	}
+	w.kill(m)
+	if err := m.files.Rot(dir(here)+"/00000000000000000000.log", int64(size)+70, 3); err != nil {
+		t.Fatal(err)
+	}
+	_ = m.files.Remove(dir(here) + "/" + pictureName)
+	w.back(m)
+	w.nodes[0].stage.Ask(at, plain(1), time.Minute, func(any) {})
+	w.world.RunFor(5 * time.Second)
+	p := m.stage.Actor(message.PartitionAt(2, here)).(*Partition)
+	if got := stable(); got != 4 || p.blind || len(p.mending.damaged) > 0 {
+		t.Errorf("the last stable offset is %d, blind %v, damaged %v", got, p.blind, p.mending.damaged)
+	}
+}
