@@ -58,6 +58,7 @@ func Draw(seed uint64) *Scenario {
 	s.drawGroup(stream(seed, "group"))
 	s.drawModern(stream(seed, "modern"))
 	s.drawMarking(stream(seed, "marking"))
+	s.drawChain(stream(seed, "chain"))
 	return s
 }
 
@@ -163,6 +164,32 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 			one.Name, one.Modern, one.Static, one.Version = fmt.Sprintf("veteran-%d", i), false, false, int16(some(r, 2, 4, 5, 9))
 		}
 		s.Clients = append(s.Clients, one)
+	}
+}
+
+// drawChain adds a chain of transactions now and then, over one partition or two, with zombies.
+func (s *Scenario) drawChain(r *rand.Rand) {
+	loses := func(f Fault) bool { return f.Kind == Wipe || f.Kind == Replace } // who coordinates groups may count on one copy
+	if r.IntN(4) > 0 || s.damages() || slices.ContainsFunc(s.Faults, loses) {
+		return
+	}
+	s.Broker["transaction.state.log.num.partitions"] = "2"
+	s.Broker["transaction.abort.timed.out.transaction.cleanup.interval.ms"] = pick(r, "50", "200")
+	lanes := []int{0, 1}[:1+r.IntN(2)]
+	one := workload.Spec{Group: "chain", Lanes: lanes, Copies: min(s.nodes(), 3), Records: some(r, 1, 3), PaceMillis: some(r, 5, 20), PatienceMillis: some(r, 300, 1000),
+		WaitMillis: some(r, 500, 1000, 3000), MaxBytes: some(r, 200, 1000, 1<<20), Version: int16(1 + r.IntN(2))}
+	add := func(kind workload.Kind, name string, lane int, spare bool) {
+		c := one
+		c.Kind, c.Name, c.Topic, c.Static = kind, name, lane, spare
+		s.Clients = append(s.Clients, c)
+	}
+	add(workload.Sourcing, "source", 0, false)
+	add(workload.Reading, "reader", 0, false)
+	for _, lane := range lanes {
+		add(workload.Copying, fmt.Sprintf("link-%d", lane), lane, false)
+		if r.IntN(3) > 0 {
+			add(workload.Copying, fmt.Sprintf("zombie-%d", lane), lane, true)
+		}
 	}
 }
 

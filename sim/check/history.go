@@ -36,6 +36,7 @@ type History struct {
 	read      int
 	groups    []*Group
 	markers   map[markerAt]*Batch
+	chains    []*Chain
 }
 
 // New is an empty history.

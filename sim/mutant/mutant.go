@@ -113,7 +113,7 @@ var All = []Mutant{
 	{planted.HeldUntold, "held-untold", 1, "Who is held is not told of a rebalance."},
 	{planted.EndAnsweredEarly, "end-answered-early", 1, "The end of a transaction is answered before it is written."},
 	{planted.MarkersForgotten, "markers-forgotten", 1, "Markers are not sent again behind a failover."},
-	{planted.OneMarkerEnough, "one-marker-enough", 1, "A transaction is complete when the first partition has its marker."},
+	{planted.OneMarkerEnough, "one-marker-enough", 3, "A transaction is complete when the first partition has its marker."},
 	{planted.ZombieTransacts, "zombie-transacts", 1, "A producer of an older epoch may go on with a transactional id."},
 	{planted.TimeoutKeepsEpoch, "timeout-keeps-epoch", 1, "Whose transaction took too long is not fenced."},
 	{planted.PendingShown, "pending-shown", 1, "Offsets of an open transaction are fetched as if they were committed."},

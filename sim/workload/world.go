@@ -69,7 +69,7 @@ type Spec struct {
 	Kind  Kind
 	Topic int    // which of the scenario's
 	Lanes []int  `json:",omitempty"` // the partitions that it uses
-	Group string `json:",omitempty"` // whose member it is
+	Group string `json:",omitempty"` // whose member it is; the name of its chain
 
 	Modern    bool   `json:",omitempty"` // a member by KIP-848; of transactions, version 2 (KIP-890)
 	Committed bool   `json:",omitempty"` // a consumer reads only what is committed
@@ -106,6 +106,9 @@ const (
 	Sharing   Kind = "member"
 	Operating Kind = "operator" // of a cluster
 	Marking   Kind = "marking"  // transactions without a coordinator
+	Sourcing  Kind = "source"   // of a chain of transactions
+	Copying   Kind = "link"     // of one
+	Reading   Kind = "reader"   // of one
 )
 
 // New makes a client. topics are the scenario's.
@@ -126,6 +129,12 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 		return newOperator(w, h, s, topics)
 	case Marking:
 		return newMarking(w, h, s, topics[s.Topic])
+	case Sourcing:
+		return newSource(w, h, s)
+	case Copying:
+		return newCopier(w, h, s)
+	case Reading:
+		return newReader(w, h, s)
 	case Attacking:
 		return newHostile(w, s)
 	}
