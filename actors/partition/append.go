@@ -15,12 +15,7 @@ import (
 
 // append admits a batch, or lets it wait until it is known to be part of a transaction.
 func (p *Partition) append(c stage.Context, from stage.Caller, m *message.Append) {
-	b := record.Batch(m.Batch)
-	if no := p.refusal(m, b, c.Now()); no != nil && p.enlistingOf(b.ProducerID()) == nil {
-		p.turnAway(c, from, b, no)
-		return
-	}
-	if !p.mustWait(c, from, m, b) {
+	if !p.mustWait(c, from, m, m.Batch) {
 		p.admit(c, from, m)
 	}
 }

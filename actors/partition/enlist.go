@@ -42,7 +42,7 @@ type held struct {
 // enlistAgain is a message to self.
 type enlistAgain struct{ producer int64 }
 
-// mustWait holds an append back that waits for the coordinator's word, or for an earlier one of its producer that does.
+// mustWait holds an append back that waits for the coordinator's word, or for an earlier one of its producer that does; or has refused it.
 func (p *Partition) mustWait(c stage.Context, from stage.Caller, m *message.Append, b record.Batch) bool {
 	if e := p.enlistingOf(b.ProducerID()); e != nil {
 		e.held = append(e.held, held{from, m})
@@ -52,6 +52,10 @@ func (p *Partition) mustWait(c stage.Context, from stage.Caller, m *message.Appe
 	if !asks || !m.FromClient || !b.Attributes().Has(record.Transactional) ||
 		p.producers.InTransaction(b.ProducerID(), b.ProducerEpoch()) || p.producers.Repeats(b) {
 		return false
+	}
+	if no := p.refusal(m, b, c.Now()); no != nil { // no coordinator has to be asked for that
+		p.turnAway(c, from, b, no)
+		return true
 	}
 	e := &enlisting{producer: b.ProducerID(), until: c.Now().Add(enlistRetries), held: []held{{from, m}}}
 	p.enlistings = append(p.enlistings, e)

@@ -169,6 +169,7 @@ type dumpedBatch struct {
 	Producer   int64          `json:"producer_id"`
 	ProdEpoch  int16          `json:"producer_epoch"`
 	Sequence   int32          `json:"base_sequence"`
+	Txn        string         `json:"transaction,omitempty"` // part: it is of one; commit, abort: the marker of one
 	Records    []dumpedRecord `json:"records,omitempty"`
 }
 
@@ -225,7 +226,7 @@ func dumpAll(c *cobra.Command, files vfs.FS, p segment.Partition, records bool) 
 func dump(partition string, at int64, b record.Batch, records bool) (dumpedBatch, error) {
 	d := dumpedBatch{Partition: partition, At: at, Base: b.BaseOffset(), Last: b.LastOffset(), Epoch: b.LeaderEpoch(), Count: b.Count(), Bytes: len(b),
 		Codec: b.Attributes().Codec().String(), Attributes: uint16(b.Attributes()), MaxTime: time.UnixMilli(b.MaxTimestamp()).UTC().Format(time.RFC3339Nano),
-		Producer: b.ProducerID(), ProdEpoch: b.ProducerEpoch(), Sequence: b.BaseSequence()}
+		Producer: b.ProducerID(), ProdEpoch: b.ProducerEpoch(), Sequence: b.BaseSequence(), Txn: transaction(b)}
 	if !records {
 		return d, nil
 	}
@@ -242,4 +243,18 @@ func dump(partition string, at int64, b record.Batch, records bool) (dumpedBatch
 		d.Records = append(d.Records, r)
 	}
 	return d, reader.Err()
+}
+
+// transaction is what a batch is of a transaction.
+func transaction(b record.Batch) string {
+	switch a := b.Attributes(); {
+	case !a.Has(record.Transactional):
+		return ""
+	case !a.Has(record.Control):
+		return "part"
+	}
+	if m, err := record.ParseControl(b); err == nil && m.Type == record.Commit {
+		return "commit"
+	}
+	return "abort"
 }
