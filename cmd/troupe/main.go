@@ -65,7 +65,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newGroup(), newConfig(), newLog(), newCluster(), newNode(), newPartition(), newMetadata(), newBench(), newSim(), newVersion())
+	root.AddCommand(newServer(), newTopic(), newProduce(), newConsume(), newGroup(), newTxn(), newConfig(), newLog(), newCluster(), newNode(), newPartition(), newMetadata(), newBench(), newSim(), newVersion())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
