@@ -24,6 +24,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.drawGroup(stream(seed, "group"))
 	s.drawMarking(stream(seed, "marking"))
 	s.drawChain(stream(seed, "chain"))
+	s.drawCompaction(stream(seed, "compaction"))
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
 	return s
 }

@@ -325,7 +325,7 @@ func (o *onlooker) read(node message.NodeID, of *check.Partition, start int64) (
 // epochs asks of every batch whether the log's memory of its leader epoch ends behind it. Where a disk has damaged some of the log an epoch may
 // have rotted, which no checksum covers: it is not compared then.
 func (o *onlooker) epochs(of *check.Partition, node message.NodeID, view message.View, bytes record.Batch) {
-	for len(bytes) > record.HeaderSize && bytes.Size() > 0 && bytes.Size() <= len(bytes) {
+	for len(bytes) >= record.HeaderSize && bytes.Size() > 0 && bytes.Size() <= len(bytes) {
 		b := bytes[:bytes.Size()]
 		bytes = bytes[len(b):]
 		if of.HasDamage() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -85,6 +86,12 @@ func (t *trial) expect(i int, of Topic) *check.Topic {
 	topic.Fsync = of.Configs["durability"] != "replicated" && !topic.MayLose
 	topic.MinInSync = max(1, int(limit(of.Configs["min.insync.replicas"])))
 	topic.Stamped = of.Configs["message.timestamp.type"] == "LogAppendTime"
+	policy := of.Configs["cleanup.policy"]
+	topic.Compacted, topic.GraveMillis = strings.Contains(policy, "compact"), 86_400_000
+	if millis := limit(of.Configs["delete.retention.ms"]); millis >= 0 {
+		topic.GraveMillis = millis
+	}
+	topic.Remembers = policy == "compact" && t.scenario.Broker["producer.id.expiration.ms"] == ""
 	topic.RetentionBytes, topic.RetentionMillis = limit(of.Configs["retention.bytes"]), limit(of.Configs["retention.ms"])
 	return topic
 }

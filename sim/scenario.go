@@ -59,6 +59,7 @@ func Draw(seed uint64) *Scenario {
 	s.drawModern(stream(seed, "modern"))
 	s.drawMarking(stream(seed, "marking"))
 	s.drawChain(stream(seed, "chain"))
+	s.drawCompaction(stream(seed, "compaction"))
 	return s
 }
 

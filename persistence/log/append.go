@@ -27,7 +27,7 @@ func (l *Log) append(b record.Batch, aborted *message.Aborted, now time.Time) er
 		return err
 	}
 	if l.last() == nil || l.full(b, now) {
-		if err := l.roll(b.BaseOffset()); err != nil {
+		if err := l.roll(l.baseFor(b)); err != nil {
 			return fmt.Errorf("beginning a segment of %s: %w", l.place.dir, err)
 		}
 	}
@@ -72,6 +72,15 @@ func (l *Log) writeWith(b record.Batch, aborted *message.Aborted) error {
 	}
 	l.aborts.list, l.aborts.sum = append(l.aborts.list, *aborted), sum
 	return nil
+}
+
+// baseFor is where a segment begins whose first batch this is: where the one before it ends, also if offsets are missing there, so that a
+// segment that has lost its end can be told from one that never had more; unless the batch is too far away.
+func (l *Log) baseFor(b record.Batch) int64 {
+	if l.last() == nil || b.LastOffset()-l.next > math.MaxInt32 {
+		return b.BaseOffset()
+	}
+	return l.next
 }
 
 // admits refuses what would make the log invalid.

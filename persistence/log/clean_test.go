@@ -645,3 +645,41 @@ func TestAKeymapKnowsTheLastOfEachKey(t *testing.T) {
 		}
 	}
 }
+
+// A segment that has lost its end is not taken for one that was compacted: what comes behind it goes, too, if no sync has proved it.
+func TestALostEndIsNoGap(t *testing.T) {
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _ := mustOpen(t, keyed(fs, 700))
+	d := newDiary(t, l, 9)
+	d.write(40)
+	n := len(l.shape.segments)
+	hurt := l.shape.segments[n-3]
+	file, _ := hurt.log.open()
+	if err := file.Truncate(hurt.size / 2); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := mustOpen(t, keyed(fs, 700))
+	if again.End() <= hurt.base || again.End() >= hurt.bound {
+		t.Fatalf("it ends at %d; the segment from %d to %d has lost its end", again.End(), hurt.base, hurt.bound)
+	}
+	d.check(again, "cut where it is torn", false)
+}
+
+// A copy of a compacted log ends where each of its segments does, wherever offsets are missing.
+func TestACopyWithGapsHasNoHolesBetweenSegments(t *testing.T) {
+	l, _ := mustOpen(t, keyed(vfs.Memory(vfs.MemoryOptions{}), 900))
+	d := newDiary(t, l, 8)
+	d.write(80)
+	d.clean(d.options())
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	c, _ := mustOpen(t, keyed(fs, 300))
+	for _, b := range contents(t, l) {
+		if err := c.Append(b, epoch0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, r := mustOpen(t, keyed(fs, 300))
+	if again.End() != l.End() || r.Cut != 0 || !equal(contents(t, again), contents(t, l)) {
+		t.Fatalf("the copy ends at %d, opened again at %d, and the log at %d: %+v", c.End(), again.End(), l.End(), r)
+	}
+}

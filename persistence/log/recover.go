@@ -195,7 +195,7 @@ func (r *recovery) load(found []*segment) error {
 	l := r.log
 	l.next = found[first].base
 	for i, seg := range found[first:] {
-		due := seg.base == l.next || l.shape.rules.gaps && seg.base > l.next
+		due := seg.base == l.next || l.shape.rules.gaps && seg.base-l.next > math.MaxInt32 // see baseFor
 		if i > 0 && !due {
 			return r.drop(found[first+i:])
 		}

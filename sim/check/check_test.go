@@ -114,17 +114,17 @@ func TestWhatBreaksAnInvariant(t *testing.T) {
 		}},
 		{OncePerSequence, "appended twice", func(s *scene) {
 			a := s.batch("a", 0)
-			s.Whole(s.p, 0, 4, []Found{{a, 0, 2, 0}, {a, 2, 4, 0}}, nil, 1000)
+			s.Whole(s.p, 0, 4, []Found{{a, 0, 2, 0, nil}, {a, 2, 4, 0, nil}}, nil, 1000)
 		}},
 		{SequenceOrder, "one is missing", func(s *scene) {
 			a, c := s.batch("a", 0), s.batch("c", 4)
-			s.Whole(s.p, 0, 4, []Found{{a, 0, 2, 0}, {c, 2, 4, 0}}, nil, 1000)
+			s.Whole(s.p, 0, 4, []Found{{a, 0, 2, 0, nil}, {c, 2, 4, 0, nil}}, nil, 1000)
 		}},
 		{OffsetsWithout, "a gap in an answer", func(s *scene) {
 			s.read(0, 9, s.at(s.batch("a", -1), 0, 0), s.at(s.batch("b", -1), 5, 0))
 		}},
 		{OffsetsWithout, "another offset was asked for", func(s *scene) { s.read(5, 9, s.at(s.batch("a", -1), 0, 0)) }},
-		{OffsetsWithout, "it ends too early", func(s *scene) { s.Whole(s.p, 0, 4, []Found{{s.batch("a", -1), 0, 2, 0}}, nil, 1000) }},
+		{OffsetsWithout, "it ends too early", func(s *scene) { s.Whole(s.p, 0, 4, []Found{{s.batch("a", -1), 0, 2, 0, nil}}, nil, 1000) }},
 		{MarkNeverFalls, "it falls", func(s *scene) { s.marks(5, 0); s.marks(4, 0) }},
 		{ReadBelowMark, "above", func(s *scene) { s.read(0, 1, s.at(s.batch("a", -1), 0, 0)) }},
 		{StartNeverFalls, "it falls", func(s *scene) { s.p.Asked(5); s.marks(9, 3); s.marks(9, 2) }},
@@ -133,7 +133,7 @@ func TestWhatBreaksAnInvariant(t *testing.T) {
 		{OnlyOnPurpose, "nobody asked", func(s *scene) { s.marks(9, 1) }},
 		{OnlyOnPurpose, "too much for its size", func(s *scene) {
 			s.topic.RetentionBytes = 1000
-			s.Whole(s.p, 4, 6, []Found{{s.batch("a", -1), 4, 6, 0}}, nil, 1000)
+			s.Whole(s.p, 4, 6, []Found{{s.batch("a", -1), 4, 6, 0, nil}}, nil, 1000)
 		}},
 		{OnlyOnPurpose, "too young", func(s *scene) {
 			s.topic.RetentionMillis = 100
@@ -141,7 +141,7 @@ func TestWhatBreaksAnInvariant(t *testing.T) {
 			s.Whole(s.p, 2, 2, nil, nil, 1050)
 		}},
 		{EpochsRise, "in a log", func(s *scene) {
-			s.Whole(s.p, 0, 4, []Found{{s.batch("a", -1), 0, 2, 3}, {s.batch("b", -1), 2, 4, 2}}, nil, 1000)
+			s.Whole(s.p, 0, 4, []Found{{s.batch("a", -1), 0, 2, 3, nil}, {s.batch("b", -1), 2, 4, 2, nil}}, nil, 1000)
 		}},
 		{EpochsRise, "a node leads on in the old one", func(s *scene) {
 			s.described(Described{Name: "topic", ID: [16]byte{1}, Epochs: []int32{4}})

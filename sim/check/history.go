@@ -29,6 +29,7 @@ type History struct {
 	losses    int               // of power
 	failed    bool              // the disk has failed: what only the page cache has is not certain any more
 	batches   map[uint64]*Batch // by fingerprint
+	records   map[uint64]ref    // likewise, of compacted topics
 	producers map[int64]string  // who was given an id
 	acked     int
 	onAck     func(b *Batch, base int64)
@@ -72,6 +73,8 @@ type Batch struct {
 	// Transactional: part of a transaction of its producer. Ends: it is none, but the marker of one.
 	Transactional bool
 	Ends          *Marker
+	// Kept is what a batch of a compacted topic has of its records.
+	Kept []Kept
 
 	print uint64
 	asOf  int // how many losses of power there had been when it was sent last
@@ -89,6 +92,7 @@ func (h *History) Sent(b *Batch, bytes record.Batch) {
 	h.Again(b)
 	b.print = fingerprint(bytes)
 	h.batches[b.print] = b
+	h.sentRecords(b, bytes)
 }
 
 // Again notes that a batch is about to be sent again.
@@ -199,6 +203,11 @@ type Topic struct {
 	Stamped bool
 	// RetentionBytes and RetentionMillis are the smallest that were ever in force; -1 is no limit.
 	RetentionBytes, RetentionMillis int64
+	// Compacted: batches lose what later records of a key have overtaken; GraveMillis is how long tombstones stay at least.
+	Compacted bool
+	// Remembers: it never forgets a producer that has written to it.
+	Remembers   bool
+	GraveMillis int64
 	// Configs are the overrides that were acknowledged; one that is being changed is not among them.
 	Configs map[string]string
 	asked   map[string]int // configs whose change was not acknowledged, and how often
@@ -285,6 +294,7 @@ type Partition struct {
 
 	verdicts map[int64]verdict // of batches of transactions, by offset
 	fates    map[*Batch]bool   // whether transactions were committed, as clients were told
+	sent     []*Batch          // of a compacted topic
 }
 
 // place is a batch at an offset.

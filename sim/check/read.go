@@ -12,6 +12,8 @@ type Found struct {
 	Base  int64
 	Next  int64
 	Epoch int32 // the leader's
+	// Sifted is what was read of it where the topic is compacted; Batch is nil then.
+	Sifted *Sifted
 }
 
 // Read checks what a fetch has brought: whole batches of one partition, the first of which holds offset. What a broker
@@ -19,6 +21,9 @@ type Found struct {
 func (h *History) Read(p *Partition, floor Floor, offset, high int64, bytes []byte) []Found {
 	if h.outdated(p, floor.asOf) {
 		return nil
+	}
+	if p.Topic.Compacted {
+		return h.readSifted(p, offset, high, bytes)
 	}
 	var found []Found
 	next := int64(-1)
@@ -71,6 +76,10 @@ func (h *History) readBatch(p *Partition, b record.Batch) (Found, bool) {
 // Whole checks a partition that was read from its start to its high watermark. unread are offsets that were answered as
 // damaged.
 func (h *History) Whole(p *Partition, start, high int64, found []Found, unread map[int64]bool, nowMillis int64) {
+	if p.Topic.Compacted {
+		h.wholeSifted(p, start, high, found, nowMillis)
+		return
+	}
 	h.present(p, start, high, found, unread)
 	h.sequences(p, found, len(unread) > 0)
 	if len(unread) == 0 {
@@ -182,6 +191,9 @@ func (h *History) AtTime(p *Partition, floor Floor, millis, offset, stamp int64)
 	}
 	if at := p.at(offset); offset >= 0 && (stamp < millis || at != nil && !at.loose && at.batch.Time != stamp) {
 		h.Fail(TimesAgree, "%s: at time %d there is offset %d of %d.", p, millis, offset, stamp)
+		return
+	}
+	if p.Topic.Compacted { // what is not there need not be found
 		return
 	}
 	end := offset

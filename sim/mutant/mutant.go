@@ -125,6 +125,12 @@ var All = []Mutant{
 	{planted.AbortsForgotten, "aborts-forgotten", 1, "What is aborted is not learnt again from the log."},
 	{planted.StableUncopied, "stable-uncopied", 3, "A follower takes all that is committed for stable."},
 	{planted.AbortsCutShort, "aborts-cut-short", 1, "Who reads what is committed is told only of aborted transactions that ended in the segment it reads."},
+	{planted.TombstoneEarly, "tombstone-early", 1, "A tombstone goes in the first compaction that meets it."},
+	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batch."},
+	{planted.SwapUnsynced, "swap-unsynced", 1, "A compacted segment takes the place of others before it is synced."},
+	{planted.PartialCounts, "partial-counts", 1, "A compaction that was interrupted, or had no room for all keys, counts as having been through everything."},
+	{planted.CompactedAboveMark, "compacted-above-mark", 3, "What is not committed yet is compacted."},
+	{planted.GuardForgotten, "guard-forgotten", 1, "A journal is replayed over what was compacted."},
 }
 
 // Exists says that there is a mutant of that name.

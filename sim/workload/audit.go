@@ -150,6 +150,10 @@ func (a *Audit) step() {
 		a.fetch(l)
 	default:
 		a.history.Whole(l.of, l.start, l.high, l.found, l.unread, a.world.Millis())
+		if l.of.Topic.Remembers {
+			a.producers(l)
+			return
+		}
 		a.at++
 		a.step()
 	}
@@ -237,6 +241,32 @@ func (a *Audit) fetched(l *audited, floor check.Floor, p *kmsg.FetchResponseTopi
 	a.step()
 }
 
+// producers asks which producers a partition remembers.
+func (a *Audit) producers(l *audited) {
+	req := kmsg.NewPtrDescribeProducersRequest()
+	topic := kmsg.NewDescribeProducersRequestTopic()
+	topic.Topic, topic.Partitions = l.of.Topic.Name, []int32{l.of.Index}
+	req.Topics = append(req.Topics, topic)
+	a.leader(l.of).call(req, auditPatience, func(r kmsg.Response, err error) {
+		if err == nil {
+			p := r.(*kmsg.DescribeProducersResponse).Topics[0].Partitions[0]
+			if p.ErrorCode == 0 {
+				known := map[int64]check.State{}
+				for _, one := range p.ActiveProducers {
+					known[one.ProducerID] = check.State{Epoch: int16(one.ProducerEpoch), Sequence: one.LastSequence}
+				}
+				a.history.Remembers(l.of, known)
+				a.at++
+				a.step()
+				return
+			}
+			err = fmt.Errorf("code %d", p.ErrorCode)
+		}
+		a.misled()
+		a.again(a.step, "DescribeProducers of %s was not answered: %v", l.of, err)
+	})
+}
+
 // same says that two audits have found the same batch. Of a damaged log another copy may have been read, and a leader epoch that rots no
 // checksum tells.
 func (l *audited) same(x, y check.Found) bool {
@@ -252,6 +282,9 @@ func (a *Audit) Differs(b *Audit) string {
 		m := b.logs[i]
 		if !l.of.Topic.Alone() && !l.of.Topic.Fsync {
 			continue // the copy with the most is not always who leads
+		}
+		if l.of.Topic.Compacted {
+			continue // it may have been compacted between them
 		}
 		alone := l.of.Topic.Alone() // else another copy may lead, which begins elsewhere
 		switch {

@@ -3,6 +3,7 @@ package workload
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/rand/v2"
 	"time"
 
 	"github.com/troupe-broker/troupe/persistence/record"
@@ -43,9 +44,22 @@ func payload(dst []byte, client string, p *check.Partition, number int64, size i
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst, record.Castagnoli))
 }
 
+// keysMax is how many keys a compacted topic has at most.
+const keysMax = 12
+
+// keyed adds a record with a key that others have too, now and then a tombstone. A header tells it from all others.
+func (b *builder) keyed(to *check.Batch) {
+	key, value := []byte{'k', byte('a' + b.chance.IntN(keysMax))}, b.value
+	if b.chance.IntN(6) == 0 {
+		value = nil
+	}
+	b.Add(to.Time, key, value, record.Header{Key: []byte(to.Client), Value: binary.BigEndian.AppendUint64(nil, uint64(b.number))})
+}
+
 // builder makes batches of numbered records.
 type builder struct {
 	record.Builder
+	chance *rand.Rand // of keys, where the topic is compacted
 	value  []byte
 	number int64
 }
@@ -61,6 +75,10 @@ func (b *builder) build(h *check.History, to check.Batch, size int, codec record
 	for range to.Count {
 		b.number++
 		b.value = payload(b.value, to.Client, to.Partition, b.number, size)
+		if to.Partition.Topic.Compacted {
+			b.keyed(&to)
+			continue
+		}
 		b.Add(to.Time, []byte{byte(b.number)}, b.value)
 	}
 	bytes, err := b.Build(nil)

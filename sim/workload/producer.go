@@ -41,6 +41,7 @@ type lane struct {
 
 func newProducer(w World, h *check.History, s Spec, t *check.Topic) *producer {
 	p := &producer{link: newLink(w, h, s.Name), spec: s, topic: t, id: -1, epoch: -1}
+	p.build.chance = p.chance
 	for _, i := range s.Lanes {
 		p.lanes = append(p.lanes, &lane{to: t.Partitions[i]})
 	}

@@ -106,7 +106,7 @@ const (
 	TombstoneEarly     // log: a tombstone goes in the first pass that meets it
 	ProducerCompacted  // log: nothing stays of a producer's last batch
 	SwapUnsynced       // log: a compacted segment takes its place before it is synced
-	InterruptedCounts  // log: a pass that was interrupted counts as having been there
+	PartialCounts      // log: a pass that was interrupted, or had no room for all keys, counts as whole
 	CompactedAboveMark // log: what is not committed yet is compacted
 	GuardForgotten     // log: a journal is replayed over what was compacted
 	end
