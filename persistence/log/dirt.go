@@ -37,7 +37,7 @@ func (l *Log) Dirt(below int64, lag time.Duration, now time.Time) (Dirt, error) 
 			d.Clean += seg.size
 			continue
 		}
-		if seg.bound > below && !plantedAbove(l, seg) {
+		if seg.bound > below {
 			break
 		}
 		p, err := l.part(i)

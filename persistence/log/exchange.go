@@ -207,8 +207,3 @@ func dropReplaced(place *place, files []*handle) (err error) {
 	}
 	return err
 }
-
-// plantedAbove lets a pass go beyond its bound.
-func plantedAbove(l *Log, seg *segment) bool {
-	return planted.Is(planted.CompactedAboveMark) && seg.bound <= l.next
-}

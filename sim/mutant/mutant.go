@@ -129,7 +129,7 @@ var All = []Mutant{
 	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batch."},
 	{planted.SwapUnsynced, "swap-unsynced", 1, "A compacted segment takes the place of others before it is synced."},
 	{planted.PartialCounts, "partial-counts", 1, "A compaction that was interrupted, or had no room for all keys, counts as having been through everything."},
-	{planted.CompactedAboveMark, "compacted-above-mark", 3, "What is not committed yet is compacted."},
+	{planted.SwapForgotten, "swap-forgotten", 1, "Recovery throws away a compacted segment that was to take the place of others."},
 	{planted.GuardForgotten, "guard-forgotten", 1, "A journal is replayed over what was compacted."},
 }
 

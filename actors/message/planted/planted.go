@@ -103,12 +103,12 @@ const (
 
 	// In compaction.
 
-	TombstoneEarly     // log: a tombstone goes in the first pass that meets it
-	ProducerCompacted  // log: nothing stays of a producer's last batch
-	SwapUnsynced       // log: a compacted segment takes its place before it is synced
-	PartialCounts      // log: a pass that was interrupted, or had no room for all keys, counts as whole
-	CompactedAboveMark // log: what is not committed yet is compacted
-	GuardForgotten     // log: a journal is replayed over what was compacted
+	TombstoneEarly    // log: a tombstone goes in the first pass that meets it
+	ProducerCompacted // log: nothing stays of a producer's last batch
+	SwapUnsynced      // log: a compacted segment takes its place before it is synced
+	PartialCounts     // log: a pass that was interrupted, or had no room for all keys, counts as whole
+	SwapForgotten     // log: recovery throws away a compacted segment that was to take the place of others
+	GuardForgotten    // log: a journal is replayed over what was compacted
 	end
 )
 
