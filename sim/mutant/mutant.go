@@ -124,6 +124,7 @@ var All = []Mutant{
 	{planted.OpenForgotten, "open-forgotten", 1, "A picture of producers forgets which transactions are open."},
 	{planted.AbortsForgotten, "aborts-forgotten", 1, "What is aborted is not learnt again from the log."},
 	{planted.StableUncopied, "stable-uncopied", 3, "A follower takes all that is committed for stable."},
+	{planted.Unasked, "unasked", 1, "A transaction begins in a partition without its coordinator's word."},
 	{planted.AbortsCutShort, "aborts-cut-short", 1, "Who reads what is committed is told only of aborted transactions that ended in the segment it reads."},
 	{planted.TombstoneEarly, "tombstone-early", 1, "A tombstone goes in the first compaction that meets it."},
 	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batch."},

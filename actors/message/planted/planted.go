@@ -99,6 +99,7 @@ const (
 	OpenForgotten      // producers: a picture forgets which transactions are open
 	AbortsForgotten    // log: what is aborted is not learnt again from the log
 	StableUncopied     // partition: a follower takes all that is committed for stable
+	Unasked            // partition: a transaction begins without its coordinator's word
 	AbortsCutShort     // log: who reads what is committed is told only of transactions that ended in the segment it reads
 
 	// In compaction.
