@@ -186,6 +186,13 @@ func (s *Scenario) drawChain(r *rand.Rand) {
 	}
 	add(workload.Sourcing, "source", 0, false)
 	add(workload.Reading, "reader", 0, false)
+	if r.IntN(3) == 0 {
+		s.Broker["group.min.session.timeout.ms"] = "100"
+		for i := range 1 + r.IntN(3) {
+			add(workload.Joining, fmt.Sprintf("joiner-%d", i), i, false)
+		}
+		return
+	}
 	for _, lane := range lanes {
 		add(workload.Copying, fmt.Sprintf("link-%d", lane), lane, false)
 		if r.IntN(3) > 0 {

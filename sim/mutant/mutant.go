@@ -119,6 +119,7 @@ var All = []Mutant{
 	{planted.PendingShown, "pending-shown", 1, "Offsets of an open transaction are fetched as if they were committed."},
 	{planted.AbortedOffsetsKept, "aborted-offsets-kept", 1, "Offsets of an aborted transaction are committed."},
 	{planted.PendingForgotten, "pending-forgotten", 1, "Offsets of open transactions are not learnt again from the log."},
+	{planted.MembersUnasked, "members-unasked", 1, "Offsets of a transaction are taken from who is a member of the group no more."},
 	{planted.StableEarly, "stable-early", 3, "A transaction counts as decided before its marker is committed."},
 	{planted.OldMarkerTaken, "old-marker-taken", 1, "A marker of an epoch that is over ends a transaction."},
 	{planted.OpenForgotten, "open-forgotten", 1, "A picture of producers forgets which transactions are open."},

@@ -87,14 +87,20 @@ func (c *source) Waiting() string {
 // middle, and goes on as if nothing had happened since: a zombie.
 type copier struct {
 	transactor
-	lane   int
-	spare  bool // beside another that has the same transactional id: it goes when the faults are over
-	offset int64
+	lane    int
+	offsets map[int]int64 // by lane
+	onward  func()        // what follows a transaction
+	spare   bool          // beside another that has the same transactional id: it goes when the faults are over
+	paused  bool
+
+	member     string // of a group of links (joiner); empty: of none
+	generation int32
 }
 
 func newCopier(w World, h *check.History, s Spec) *copier {
-	lane := s.Topic
-	c := &copier{transactor: transactor{piped: newPiped(w, h, s), id: fmt.Sprintf("%s-link-%d", s.Group, lane)}, lane: lane, spare: s.Static}
+	c := &copier{transactor: transactor{piped: newPiped(w, h, s), id: fmt.Sprintf("%s-link-%d", s.Group, s.Topic)}, lane: s.Topic, spare: s.Static,
+		offsets: map[int]int64{}, generation: -1}
+	c.onward = c.work
 	c.begin = func() {
 		if c.spare && c.healing {
 			return
@@ -123,7 +129,7 @@ func (c *copier) resume() {
 		case message.OK:
 			at := max(r.Topics[0].Partitions[0].Offset, 0)
 			c.chain.Fetched(c.name, c.lane, floor, at)
-			c.offset = at
+			c.offsets[c.lane] = at
 			c.work()
 		case message.UnstableOffsetCommit:
 			c.rest(20, c.resume)
@@ -137,11 +143,11 @@ func (c *copier) work() {
 	if c.spare && c.healing {
 		return
 	}
-	c.read(c.in(c.lane), c.offset, func(f fetched) {
+	c.read(c.in(c.lane), c.offsets[c.lane], func(f fetched) {
 		c.chain.Taken(c.lane, f.numbers)
 		if len(f.numbers) == 0 { // nothing that is committed, yet
-			c.offset = f.next
-			c.rest(c.spec.PaceMillis, c.work)
+			c.offsets[c.lane] = f.next
+			c.rest(c.spec.PaceMillis, c.onward)
 			return
 		}
 		c.pass(f)
@@ -173,7 +179,9 @@ func (c *copier) pause(then func()) {
 		return
 	}
 	round := c.round
+	c.paused = true
 	c.later(time.Duration(c.chance.IntN(2*c.spec.WaitMillis)+200)*time.Millisecond, func() {
+		c.paused = false
 		if round == c.round {
 			then()
 		}
@@ -195,7 +203,8 @@ func (c *copier) addOffsets(then func()) {
 
 func (c *copier) commitOffset(at int64, then func()) {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = 3, c.id, c.spec.Group, c.producer, c.epoch, -1
+	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = 3, c.id, c.spec.Group, c.producer, c.epoch, c.generation
+	req.MemberID = c.member
 	if c.modern() {
 		req.Version = 5
 	}
@@ -216,9 +225,9 @@ func (c *copier) finish(f fetched) {
 		c.world.Note("%s: %d records up to offset %d are written: committed %v", c.name, len(f.numbers), f.next, commit)
 		if commit {
 			c.chain.Read(c.lane, f.next)
-			c.offset = f.next
+			c.offsets[c.lane] = f.next
 		}
-		c.rest(c.spec.PaceMillis, c.work)
+		c.rest(c.spec.PaceMillis, c.onward)
 	})
 }
 

@@ -80,8 +80,13 @@ func (p *piped) rest(meanMillis int, then func()) {
 
 // ask asks; who is not answered begins anew.
 func ask[R kmsg.Response](p *piped, to *link, req kmsg.Request, then func(r R)) {
+	askFor(p, to, req, p.patience(), then)
+}
+
+// askFor is ask for an answer that may take so long.
+func askFor[R kmsg.Response](p *piped, to *link, req kmsg.Request, d time.Duration, then func(r R)) {
 	round := p.round
-	to.call(req, p.patience(), func(r kmsg.Response, err error) {
+	to.call(req, d, func(r kmsg.Response, err error) {
 		switch {
 		case round != p.round:
 		case err != nil:

@@ -108,6 +108,7 @@ const (
 	Marking   Kind = "marking"  // transactions without a coordinator
 	Sourcing  Kind = "source"   // of a chain of transactions
 	Copying   Kind = "link"     // of one
+	Joining   Kind = "joiner"   // of one, whose links share partitions as members of a group
 	Reading   Kind = "reader"   // of one
 )
 
@@ -133,6 +134,8 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 		return newSource(w, h, s)
 	case Copying:
 		return newCopier(w, h, s)
+	case Joining:
+		return newJoiner(w, h, s)
 	case Reading:
 		return newReader(w, h, s)
 	case Attacking:

@@ -172,7 +172,7 @@ func (g *Groups) hurry(now time.Time, m *message.CommitTxnOffsets) {
 func (g *Groups) mayCommitTxn(now time.Time, m *message.CommitTxnOffsets) message.Code {
 	o, code := g.named[m.Group], message.OK
 	switch {
-	case o == nil && m.Generation < 0, m.Generation < 0 && m.Member == "" && m.Instance == "":
+	case o == nil && m.Generation < 0, m.Generation < 0 && m.Member == "" && m.Instance == "", planted.Is(planted.MembersUnasked):
 	case o == nil:
 		code = message.IllegalGeneration
 	case o.consumers != nil:

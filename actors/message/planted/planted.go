@@ -94,6 +94,7 @@ const (
 	PendingShown       // group: offsets of an open transaction are fetched as if they were committed
 	AbortedOffsetsKept // group: offsets of an aborted transaction are committed
 	PendingForgotten   // group: offsets of open transactions are not learnt again from the log
+	MembersUnasked     // group: offsets of a transaction are taken from who is a member no more
 	StableEarly        // producers: a transaction counts as decided before its marker is committed
 	OldMarkerTaken     // producers: a marker of an epoch that is over ends a transaction
 	OpenForgotten      // producers: a picture forgets which transactions are open
