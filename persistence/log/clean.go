@@ -219,6 +219,20 @@ func (s *source) next(c *Cleaning, read func(*walker) (record.Batch, error)) (b 
 	}
 }
 
+// swallow is whole for who reads everything: a batch that reaches beyond the buffer is read once, as a whole.
+func (w *walker) swallow() (record.Batch, error) {
+	b, err := w.header()
+	if err != nil {
+		return nil, err
+	}
+	if size := int64(b.Size()); w.at+size > w.from+int64(len(w.buf)) {
+		if err := w.fill(w.at, max(w.block, size)); err != nil {
+			return nil, err
+		}
+	}
+	return w.whole()
+}
+
 func (s *source) enter(c *Cleaning) (err error) {
 	if s.part, err = s.segments[0].part(c.rules); err != nil {
 		return err
@@ -252,7 +266,7 @@ func (c *Cleaning) beginKeys() {
 
 // learnKeys reads where a batch's keys are, as long as there is room.
 func (c *Cleaning) learnKeys() error {
-	b, _, err := c.source.next(c, (*walker).whole)
+	b, _, err := c.source.next(c, (*walker).swallow)
 	switch {
 	case err == io.EOF:
 		c.mapped = max(c.mapped, c.o.End)
@@ -314,7 +328,7 @@ func (c *Cleaning) write() error {
 			return err
 		}
 	}
-	b, last, err := c.source.next(c, (*walker).whole)
+	b, last, err := c.source.next(c, (*walker).swallow)
 	if err == io.EOF {
 		return c.close()
 	}
