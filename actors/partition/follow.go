@@ -195,13 +195,14 @@ type past struct{ log *log.Log }
 
 func (l past) Start() int64 { return l.log.Start() }
 
-// First is the base offset of the batch that the log starts in.
+// First is the base offset of the batch that the log starts in; where compaction has left none there, the log's start: a copy that is begun anew
+// starts where this one does, though there is nothing before the next batch.
 func (l past) First() int64 {
 	s, err := l.log.View(message.Bounds{}).Read(l.log.Start(), l.log.End(), 1, true)
 	if err != nil || s.Bytes == 0 {
 		return l.log.Start()
 	}
-	return s.First
+	return min(s.First, l.log.Start())
 }
 
 // EpochEnd is nearly always asked for the last one.
