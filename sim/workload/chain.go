@@ -240,11 +240,12 @@ type reader struct {
 	at    map[pipe]int64
 	ended map[pipe]bool // it has read to the end
 	late  bool          // it has begun to read all of them when the source had come to its end
+	calm  time.Duration // since when nothing has come; -1: something has
 	lacks string
 }
 
 func newReader(w World, h *check.History, s Spec) *reader {
-	c := &reader{piped: newPiped(w, h, s), at: map[pipe]int64{}, ended: map[pipe]bool{}, lacks: "it has not begun"}
+	c := &reader{piped: newPiped(w, h, s), at: map[pipe]int64{}, ended: map[pipe]bool{}, calm: -1, lacks: "it has not begun"}
 	c.begin = func() { c.locate(nil, func() { c.turn(0) }) }
 	return c
 }
@@ -268,7 +269,9 @@ func (c *reader) turn(i int) {
 	}
 	c.read(of, c.at[of], func(f fetched) {
 		saw(lane, f.numbers)
-		c.ended[of] = f.end && f.next == c.at[of]
+		if c.ended[of] = f.end && f.next == c.at[of]; !c.ended[of] && i%2 == 0 {
+			c.calm = -1
+		}
 		c.at[of] = f.next
 		c.turn(i + 1)
 	})
@@ -282,8 +285,16 @@ func (c *reader) whole() {
 			return
 		}
 	}
-	c.lacks = c.chain.Whole()
+	if c.calm < 0 {
+		c.calm = c.world.Now()
+	}
+	if c.alone() || c.world.Now()-c.calm > calmest {
+		c.lacks = c.chain.Whole()
+	}
 }
+
+// calmest is for how long nothing has to come before it is certain that nothing will: who is asked may lead no more and not know of it.
+const calmest = 5 * time.Second
 
 // Waiting is part of Client.
 func (c *reader) Waiting() string {
