@@ -415,9 +415,6 @@ func (c *Cleaning) close() error {
 // finish notes that the pass has been through everything up to where it knows the keys.
 func (c *Cleaning) finish() error {
 	c.state.known, c.state.upTo = true, max(c.state.upTo, min(c.mapped, c.o.End))
-	if planted.Is(planted.PartialCounts) {
-		c.state.upTo = c.o.End
-	}
 	if err := c.place.saveCleaned(c.state); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/snapshot"
 )
 
@@ -95,9 +94,6 @@ func (r *recovery) loadCleaned(names []string) error {
 // finishSwap does what a crash has left to do, and throws away what it has left over. It gives the names that are left.
 func (r *recovery) finishSwap(names []string) ([]string, error) {
 	place, s, changed := r.log.place, r.log.cleaned.swap, false
-	if planted.Is(planted.SwapForgotten) {
-		s = noSwap
-	}
 	if s.base >= 0 {
 		seg := newSegment(place, s.base)
 		for _, h := range []*handle{seg.log, seg.aborts} {

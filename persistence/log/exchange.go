@@ -105,9 +105,6 @@ func (c *Cleaning) swap(x *Exchange) error {
 		}
 	}
 	c.state.known, c.state.guard = true, max(c.state.guard, x.new.bound)
-	if planted.Is(planted.PartialCounts) {
-		c.state.upTo = max(c.state.upTo, c.o.End)
-	}
 	c.state.swap = swap{base: x.new.base, bound: x.new.bound, size: x.new.size}
 	if err := c.place.saveCleaned(c.state); err != nil {
 		return err

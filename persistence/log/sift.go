@@ -32,7 +32,7 @@ func (s *sieve) read(b record.Batch) error {
 // The header stays of the last batch of each producer, which tells what comes next from it; of the first of each leader epoch, or
 // replicas would no longer agree on where that begins; and of the last in the segment, so that the log ends where it ended.
 func (c *Cleaning) sift(b record.Batch, last bool) (record.Batch, error) {
-	header := last || b.LeaderEpoch() > c.epoch || c.lastOfProducer(b)
+	header := last && !planted.Is(planted.EndCompacted) || b.LeaderEpoch() > c.epoch || c.lastOfProducer(b)
 	c.epoch = max(c.epoch, b.LeaderEpoch())
 	switch {
 	case b.Attributes().Has(record.Control):
@@ -93,6 +93,9 @@ func (c *Cleaning) judge(b record.Batch) (kept int, graves bool, err error) {
 	for s.reader.Next(&rec) {
 		offset := b.BaseOffset() + int64(rec.OffsetDelta)
 		stays := rec.Key != nil && offset >= c.lastOf(rec.Key)
+		if planted.Is(planted.LatestCompacted) {
+			stays = stays && offset > c.lastOf(rec.Key)
+		}
 		grave := rec.Value == nil && offset < c.mapped // one whose key is not known yet is left alone
 		if stays = stays && !(grave && over); stays {
 			kept++

@@ -130,8 +130,8 @@ var All = []Mutant{
 	{planted.TombstoneEarly, "tombstone-early", 1, "A tombstone goes in the first compaction that meets it."},
 	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batch."},
 	{planted.SwapUnsynced, "swap-unsynced", 1, "A compacted segment takes the place of others before it is synced."},
-	{planted.PartialCounts, "partial-counts", 1, "A compaction that was interrupted, or had no room for all keys, counts as having been through everything."},
-	{planted.SwapForgotten, "swap-forgotten", 1, "Recovery throws away a compacted segment that was to take the place of others."},
+	{planted.LatestCompacted, "latest-compacted", 1, "Compaction takes the last record of a key, too."},
+	{planted.EndCompacted, "end-compacted", 1, "Compaction leaves nothing of a segment's last batch."},
 	{planted.GuardForgotten, "guard-forgotten", 1, "A journal is replayed over what was compacted."},
 }
 

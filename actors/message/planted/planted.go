@@ -108,8 +108,8 @@ const (
 	TombstoneEarly    // log: a tombstone goes in the first pass that meets it
 	ProducerCompacted // log: nothing stays of a producer's last batch
 	SwapUnsynced      // log: a compacted segment takes its place before it is synced
-	PartialCounts     // log: a pass that was interrupted, or had no room for all keys, counts as whole
-	SwapForgotten     // log: recovery throws away a compacted segment that was to take the place of others
+	LatestCompacted   // log: compaction takes the last record of a key, too
+	EndCompacted      // log: nothing stays of a compacted segment's last batch
 	GuardForgotten    // log: a journal is replayed over what was compacted
 	end
 )
