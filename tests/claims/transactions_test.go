@@ -145,7 +145,7 @@ func TestAChainReadsAndWritesOnce(t *testing.T) {
 		}
 	}
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(h.node.Kafka()), kgo.TransactionalID("chain"), kgo.ConsumerGroup("chain"), kgo.ConsumeTopics("in"),
-		kgo.RequireStableFetchOffsets(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.FetchMaxPartitionBytes(200))
 	if err != nil {
 		t.Fatal(err)

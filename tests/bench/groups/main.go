@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -160,6 +162,9 @@ func idle(ctx context.Context, o *options) (map[string]any, error) {
 	}
 	_, err = kadm.NewClient(first).CreateTopic(ctx, int32(o.partitions), 1, nil, topic)
 	first.Close()
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil, err
+	}
 	count, owned := &beats{}, atomic.Int64{}
 	var gather sync.WaitGroup
 	for m := range o.members {

@@ -25,14 +25,14 @@ const (
 
 // options are what the flags say.
 type options struct {
-	bootstrap           string
-	mib, size, rate     int
-	live                float64
-	quiet, patience     time.Duration
-	segment             string
-	client              *kgo.Client
-	admin               *kadm.Client
-	before, after, todo int64
+	bootstrap       string
+	mib, size, rate int
+	live            float64
+	quiet, patience time.Duration
+	segment         string
+	client          *kgo.Client
+	admin           *kadm.Client
+	before, after   int64
 }
 
 func main() {
