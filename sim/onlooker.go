@@ -185,7 +185,7 @@ func (t *trial) settle() {
 	t.history.Settled = false
 	t.onlooker.whole = map[copyOf]bool{}
 	what := ""
-	if !t.until(settleBound, func() bool { what = t.onlooker.unsettled(); return what == "" }) {
+	if !t.until(settleBound, func() bool { what = t.waitsFor(what, t.onlooker.unsettled()); return what == "" }) {
 		for topic, i := range t.onlooker.newest.Reassigning() {
 			t.fail(check.NothingStuck, "After %v %s/%d is still on its way to other replicas: %+v, and %s.", settleBound, topic.Name, i, topic.Partitions[i], what)
 		}
@@ -194,6 +194,14 @@ func (t *trial) settle() {
 	}
 	t.history.Settled = true
 	t.onlooker.compare()
+}
+
+// waitsFor notes for what the world waits, where that is something else than before.
+func (t *trial) waitsFor(was, what string) string {
+	if what != was && what != "" {
+		t.Note("not settled: %s", what)
+	}
+	return what
 }
 
 // unsettled says what is not the same yet; empty if everything is.
@@ -238,6 +246,8 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 		b := o.bounds(node, of)
 		sameStart := b.LogStart == leader.LogStart || !of.Topic.Endless() // each retains for itself
 		if b.LogEnd != leader.LogEnd || b.HighWatermark != leader.LogEnd || !sameStart {
+			o.rouse(node, of, b)
+			o.rouse(p.Leader, of, leader)
 			return fmt.Sprintf("%s on node %d goes from %d to %d with a high watermark of %d, and its leader %d has it from %d to %d",
 				of, node, b.LogStart, b.LogEnd, b.HighWatermark, p.Leader, leader.LogStart, leader.LogEnd)
 		}
@@ -249,6 +259,13 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 		return fmt.Sprintf("of %s only %v of %v are in sync", of, p.ISR, p.Replicas)
 	}
 	return ""
+}
+
+// rouse has a log opened that is at rest, as a reader would: some rest where others do not, since each compacts for itself.
+func (o *onlooker) rouse(node message.NodeID, of *check.Partition, b message.Bounds) {
+	if h := o.trial.hosts[node-1]; b.LogEnd < 0 && h.Up() {
+		h.Stage.Send(message.PartitionAt(node, of.ID()), &message.Await{HighWatermark: -1})
+	}
 }
 
 // strays says which node has files of a replica that went elsewhere.
