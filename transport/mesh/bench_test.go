@@ -13,10 +13,10 @@ func BenchmarkRoundTrip(b *testing.B) {
 	x, y := pair(b)
 	x.idle, y.idle = true, true
 	back := make(chan struct{}, 1)
-	y.gate = func(l stage.Letter) {
+	y.guard(func(l stage.Letter) {
 		y.Send(stage.Letter{From: l.To, To: l.From, Kind: stage.LetterAnswer, Request: l.Request, Word: &message.Pulled{}})
-	}
-	x.gate = func(stage.Letter) { back <- struct{}{} }
+	})
+	x.guard(func(stage.Letter) { back <- struct{}{} })
 	l := pull(x, y, 1)
 	for b.Loop() {
 		x.Send(l)
@@ -30,7 +30,7 @@ func BenchmarkBulk(b *testing.B) {
 	x.idle, y.idle = true, true
 	const size = 256 << 10
 	room := make(chan struct{}, 64)
-	y.gate = func(stage.Letter) { <-room }
+	y.guard(func(stage.Letter) { <-room })
 	l := pulled(x, y, 1, size)
 	b.SetBytes(size)
 	for b.Loop() {
@@ -50,7 +50,7 @@ func BenchmarkPulls(b *testing.B) {
 	x, y := pair(b)
 	x.idle, y.idle = true, true
 	room := make(chan struct{}, 4096)
-	y.gate = func(stage.Letter) { <-room }
+	y.guard(func(stage.Letter) { <-room })
 	l := pull(x, y, 1)
 	for b.Loop() {
 		room <- struct{}{}

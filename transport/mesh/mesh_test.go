@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +27,8 @@ type town struct {
 	mu   sync.Mutex
 	got  []stage.Letter
 	down []message.NodeID
-	gate func(stage.Letter) // before a letter is taken
-	idle bool               // letters are not kept
+	gate atomic.Pointer[func(stage.Letter)] // before a letter is taken
+	idle bool                               // letters are not kept
 }
 
 func options(cluster string, n message.NodeID, join ...string) Options {
@@ -54,8 +55,8 @@ func open(t testing.TB, o Options) *town {
 }
 
 func (w *town) receive(l stage.Letter) {
-	if w.gate != nil {
-		w.gate(l)
+	if gate := w.gate.Load(); gate != nil {
+		(*gate)(l)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,6 +64,9 @@ func (w *town) receive(l stage.Letter) {
 		w.got = append(w.got, l)
 	}
 }
+
+// guard has a function called before each letter is taken.
+func (w *town) guard(gate func(stage.Letter)) { w.gate.Store(&gate) }
 
 func (w *town) letters() []stage.Letter {
 	w.mu.Lock()
@@ -216,11 +220,11 @@ func TestASlowReceiverIsResetAndNothingIsLostInSilence(t *testing.T) {
 	b := open(t, ob)
 	linked(t, a, b)
 	hold := make(chan struct{})
-	b.gate = func(l stage.Letter) {
+	b.guard(func(l stage.Letter) {
 		if message.LaneOf(l.Word) == message.Bulk {
 			<-hold
 		}
-	}
+	})
 	sent := uint64(0)
 	for a.downs() == 0 && sent < 1000 {
 		sent++
