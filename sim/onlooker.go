@@ -244,7 +244,7 @@ func (o *onlooker) behind(img *image.Image, of *check.Partition) string {
 	leader := o.bounds(p.Leader, of)
 	for _, node := range p.Replicas {
 		b := o.bounds(node, of)
-		sameStart := b.LogStart == leader.LogStart || !of.Topic.Endless() // each retains for itself
+		sameStart := b.LogStart == leader.LogStart || !of.Topic.Endless() || of.MayStart(b.LogStart) && of.MayStart(leader.LogStart) // each retains for itself
 		if b.LogEnd != leader.LogEnd || b.HighWatermark != leader.LogEnd || !sameStart {
 			o.rouse(node, of, b)
 			o.rouse(p.Leader, of, leader)

@@ -456,5 +456,9 @@ func (h *History) Marks(p *Partition, floor Floor, high, start int64) {
 // Alone says that there is one copy of each partition, and that it stays where it is.
 func (t *Topic) Alone() bool { return t.Replicas <= 1 && !t.Moves }
 
+// MayStart says that a copy may start at an offset, whatever others do: everything that was acknowledged as deleted is gone there, and what
+// is gone besides was asked to be deleted. A leader that was replaced in the midst of a deletion has done it on its own, as in Kafka.
+func (p *Partition) MayStart(at int64) bool { return at >= p.deleted && at <= p.asked }
+
 // Endless says that nothing is ever retained away.
 func (t *Topic) Endless() bool { return t.RetentionBytes < 0 && t.RetentionMillis < 0 }
