@@ -15,10 +15,12 @@ import (
 const (
 	// enlistPatience is how long a transaction's coordinator may take to answer.
 	enlistPatience = 10 * time.Second
-	// Until the last transaction of a producer has ended everywhere its coordinator says so, and is asked again
+	// Until the last transaction of a producer has ended everywhere its coordinator says so, and is asked again, each time after twice as
+	// long: it mostly takes a sync, and a pause as long as Kafka's would be what a producer of small transactions waits for
 	// (add.partitions.to.txn.retry.backoff.max.ms and .backoff.ms of Kafka).
-	enlistRetries = 100 * time.Millisecond
-	enlistPause   = 20 * time.Millisecond
+	enlistRetries  = 100 * time.Millisecond
+	enlistPauseMin = time.Millisecond
+	enlistPauseMax = 20 * time.Millisecond
 )
 
 // enlisting is a producer whose transaction begins here. The coordinator is asked whether there is such a transaction and this
@@ -30,6 +32,7 @@ type enlisting struct {
 	producer int64
 	asked    stage.RequestID // 0: it is asked again soon
 	until    time.Time       // the last transaction may have been ended
+	pause    time.Duration   // before it was asked last
 	stale    bool            // a marker of the producer came meanwhile: the answer may be of before
 	held     []held
 }
@@ -116,7 +119,8 @@ func (p *Partition) enlisted(c stage.Context, code message.Code, why string) {
 	e.asked = 0
 	switch {
 	case code == message.ConcurrentTransactions && c.Now().Before(e.until):
-		c.After(enlistPause, &enlistAgain{e.producer})
+		e.pause = min(max(2*e.pause, enlistPauseMin), enlistPauseMax)
+		c.After(e.pause, &enlistAgain{e.producer})
 	case code != message.OK:
 		p.unlisted(c, e, code, why)
 	case e.stale:
