@@ -1,35 +1,14 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/troupe-broker/troupe/node"
+	"github.com/troupe-broker/troupe/tests/broker"
 )
 
-// serve runs a broker as "troupe server" does, and returns its address.
-func serve(t *testing.T) string {
-	t.Helper()
-	config, err := node.NewConfig(map[string]string{"log.dirs": t.TempDir(), "listeners": "PLAINTEXT://127.0.0.1:0", "http.listener": "", "log.level": "warn", "log.cleaner.backoff.ms": "200",
-		"group.initial.rebalance.delay.ms": "0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	broker, err := node.Start(config, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := broker.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return broker.Kafka()
-}
-
 func TestRun(t *testing.T) {
-	address := serve(t)
+	address := broker.Serve(t, map[string]string{"log.cleaner.backoff.ms": "200"})
 	var out strings.Builder
 	if err := run(&out, address); err != nil {
 		t.Fatalf("%v\n%s", err, &out)

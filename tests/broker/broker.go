@@ -1,4 +1,4 @@
-// Package broker runs the real binary for the tests beside it: alone or as nodes of a cluster, on loopback or in network
+// Package broker runs the real binary for the tests beside it (Serve alone runs a node within the test): alone or as nodes of a cluster, on loopback or in network
 // namespaces, on a port and in a data directory that the test chooses, started and killed as often as the test likes. It
 // stops only what it started.
 package broker
