@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -197,6 +199,9 @@ func (p *piped) read(of pipe, from int64, then func(f fetched)) {
 func committed(a *kmsg.FetchResponseTopicPartition, from int64) fetched {
 	f := fetched{next: from}
 	aborted, at := map[int64]bool{}, 0
+	slices.SortFunc(a.AbortedTransactions, func(x, y kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+		return cmp.Compare(x.FirstOffset, y.FirstOffset) // they come in the order of their markers
+	})
 	for bytes := a.RecordBatches; len(bytes) > record.HeaderSize; {
 		b := record.Batch(bytes)
 		if b.Size() > len(bytes) {
