@@ -2,7 +2,7 @@ package check
 
 import "github.com/troupe-broker/troupe/persistence/record"
 
-// span is offsets of batches whose bytes the disk has changed.
+// span is offsets of batches that lie together.
 type span struct{ first, next int64 }
 
 // Damaged notes that the disk has changed bytes of the batches from one offset up to another.

@@ -142,9 +142,9 @@ type Stable struct {
 // replayed is how far a replica's log was replayed.
 type replayed struct {
 	next   int64
-	open   map[int64]int64 // where transactions begin, by their producers
-	epoch  int32           // in which it led when it was looked at last; -1: it did not
-	stable int64           // then
+	open   map[int64]span // from the first to the last batch of transactions, by their producers
+	epoch  int32          // in which it led when it was looked at last; -1: it did not
+	stable int64          // then
 }
 
 // NewStable has seen nothing yet.
@@ -164,7 +164,7 @@ func (s *Stable) Next(node message.NodeID, of *Partition, b message.Bounds) int6
 	at := replica{node, of.ID()}
 	r := s.logs[at]
 	if r == nil || b.HighWatermark < r.next {
-		r = &replayed{next: b.LogStart, open: map[int64]int64{}, epoch: -1}
+		r = &replayed{next: b.LogStart, open: map[int64]span{}, epoch: -1}
 		s.logs[at] = r
 	}
 	if r.next < b.LogStart { // what was open may have ended where nobody can read any more
@@ -181,12 +181,15 @@ func (s *Stable) Take(node message.NodeID, of *Partition, bytes record.Batch, ne
 	for len(bytes) >= record.HeaderSize && bytes.Size() >= record.HeaderSize && bytes.Size() <= len(bytes) {
 		b := bytes[:bytes.Size()]
 		bytes = bytes[len(b):]
-		_, begun := r.open[b.ProducerID()]
+		s, begun := r.open[b.ProducerID()]
 		switch a := b.Attributes(); {
 		case a.Has(record.Control):
 			delete(r.open, b.ProducerID())
-		case a.Has(record.Transactional) && !begun:
-			r.open[b.ProducerID()] = b.BaseOffset()
+		case a.Has(record.Transactional):
+			if s.next = b.LastOffset() + 1; !begun {
+				s.first = b.BaseOffset()
+			}
+			r.open[b.ProducerID()] = s
 		}
 	}
 }
@@ -200,8 +203,10 @@ func (s *Stable) Shows(node message.NodeID, of *Partition, b message.Bounds) {
 		return
 	}
 	most := b.HighWatermark
-	for _, first := range r.open {
-		most = min(most, max(first, b.LogStart))
+	for _, s := range r.open {
+		if s.next > b.LogStart { // else who learns anew from the log knows nothing of it
+			most = min(most, max(s.first, b.LogStart))
+		}
 	}
 	if b.LastStable > most {
 		s.history.Fail(StableBelowOpen, "%s on node %d: its last stable offset is %d, and up to its high watermark, which is %d, a transaction that begins at %d has not ended.",

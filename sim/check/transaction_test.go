@@ -115,6 +115,14 @@ func TestWhatBreaksAnInvariantOfTransactions(t *testing.T) {
 			w.Take(1, s.p, s.at(s.txn(0), 0, 0), 2)
 			w.Shows(1, s.p, leads(2, 2))
 		}},
+		{nil, "a transaction is open of which all is deleted", func(s *scene) {
+			w := NewStable(s.History)
+			w.Next(1, s.p, leads(4, 4))
+			w.Take(1, s.p, append(s.at(s.txn(0), 0, 0), s.at(s.batch("a", -1), 2, 0)...), 4)
+			b := leads(4, 4)
+			b.LogStart = 2
+			w.Shows(1, s.p, b)
+		}},
 		{nil, "it has ended", func(s *scene) {
 			w := NewStable(s.History)
 			w.Next(1, s.p, leads(3, 3))
