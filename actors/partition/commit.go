@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
 // commit asks the disk to make everything durable that was appended and not yet committed. With the batch the disk may
@@ -62,6 +63,8 @@ func (p *Partition) unsynced(c stage.Context, m *message.Unsynced) {
 		p.post.suspect = true
 		p.answerParked(c, message.KafkaStorageError)
 		p.fail(c, fmt.Errorf("sync: %w", m.Err))
+	case p.void && vfs.NoRoom(m.Err):
+		p.departLater(c, m.Err)
 	case p.void:
 		c.Log().Error("the files of a replica that went elsewhere stay: the journal could not be told", "err", m.Err)
 		p.abandon(c)

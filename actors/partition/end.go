@@ -57,16 +57,33 @@ func (p *Partition) depart(c stage.Context) {
 	})
 }
 
+// departLater keeps the files until the disk may have room for the word that they go. To the disk it is another instance then: the one that
+// it had no room for hears no more of it.
+func (p *Partition) departLater(c stage.Context, err error) {
+	c.Log().Warn("the files of a replica that went elsewhere stay until the disk has room", "err", err)
+	p.letGo(c)
+	p.void, p.phase = false, cramped
+	p.enumerate(c)
+	c.After(roomPatience, &retry{})
+}
+
 // abandon ends this actor and leaves its files.
 func (p *Partition) abandon(c stage.Context) {
+	p.letGo(c)
+	c.Stop(c.Self())
+}
+
+// letGo closes the files of a replica that leaves.
+func (p *Partition) letGo(c stage.Context) {
 	p.answerParked(c, message.UnknownTopicOrPartition)
 	p.closeRetired(c)
-	if p.log != nil {
-		if err := p.log.Close(); err != nil {
-			c.Log().Error("the log was not closed well", "err", err)
-		}
+	if p.log == nil {
+		return
 	}
-	c.Stop(c.Self())
+	if err := p.log.Close(); err != nil {
+		c.Log().Error("the log was not closed well", "err", err)
+	}
+	p.log = nil
 }
 
 // gone ends this actor. Files that could not be deleted are found again at the next start.

@@ -301,6 +301,29 @@ func TestAMovedReplicaWhoseJournalFailsLeavesItsFiles(t *testing.T) {
 	}
 }
 
+// A full disk takes the word when it has room again, which the files' end makes.
+func TestAMovedReplicaWaitsForAFullDiskToGo(t *testing.T) {
+	h := raise(t)
+	h.ask(plain(1))
+	h.sync()
+	h.send(&message.Deleted{Elsewhere: true})
+	last := h.commits()[0]
+	h.disk = nil
+	h.send(&message.Unsynced{Incarnation: last.Incarnation, Err: vfs.ErrFull})
+	if _, err := h.fs.Stat(dir(here)); err != nil || h.stopped {
+		t.Fatalf("without room: stopped %v, %v", h.stopped, err)
+	}
+	h.pass(roomPatience)
+	again := h.commits()
+	if len(again) != 1 || !again[0].Truncate || again[0].Incarnation == last.Incarnation {
+		t.Fatalf("the disk was sent %+v after the instance %d that it had no room for", again, last.Incarnation)
+	}
+	h.sync()
+	if _, err := h.fs.Stat(dir(here)); !errors.Is(err, fs.ErrNotExist) || !h.stopped {
+		t.Errorf("stopped %v, %v", h.stopped, err)
+	}
+}
+
 func TestAClosedPartitionIsDeletedUnopened(t *testing.T) {
 	h := raise(t)
 	if err := h.fs.MkdirAll(dir(here)); err != nil {

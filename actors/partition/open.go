@@ -27,10 +27,21 @@ func (p *Partition) start(c stage.Context) {
 	if p.post.Disk.IsZero() {
 		p.post.Disk = message.DiskAt(c.Self().Node)
 	}
-	p.post.instances++
-	p.incarnation = uint64(c.Now().UnixNano())<<8 + p.post.instances
+	p.enumerate(c)
 	p.replica = replica.New(c.Self().Node, p.post.Leadership)
 	p.replica.Hope(p.post.wished)
+	p.introduce(c)
+}
+
+// enumerate gives this instance a number, in whose name it speaks with the disk.
+func (p *Partition) enumerate(c stage.Context) {
+	p.post.instances++
+	p.incarnation = uint64(c.Now().UnixNano())<<8 + p.post.instances
+	p.commits, p.answered = 0, 0
+}
+
+// introduce asks the disk what it knows.
+func (p *Partition) introduce(c stage.Context) {
 	p.recovery = c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
 }
 
@@ -190,10 +201,13 @@ func (p *Partition) awaitRoom(c stage.Context, err error) {
 }
 
 func (p *Partition) retry(c stage.Context) {
-	if p.phase == cramped {
-		p.phase = starting
-		p.recovery = c.Ask(p.post.Disk, &message.Recover{Partition: p.post.ID}, recoverPatience)
+	if p.phase != cramped {
+		return
 	}
+	if p.phase = starting; p.elsewhere {
+		p.phase = leaving
+	}
+	p.introduce(c)
 }
 
 // tell reports what opening found wrong.
