@@ -31,7 +31,7 @@ type onlooker struct {
 }
 
 func newOnlooker(t *trial) *onlooker {
-	c := check.NewCluster(t.history)
+	c := check.NewCluster(t.history, func(n message.NodeID) message.TopicID { return t.hosts[n-1].Directory() })
 	return &onlooker{trial: t, cluster: c, auditor: newAuditor(t, c), images: map[message.NodeID]*image.Image{}, quorum: 1, newest: image.Empty(),
 		idle: map[message.NodeID]time.Duration{}}
 }

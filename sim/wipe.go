@@ -27,7 +27,6 @@ func (n *nemesis) wipe(h *host, lasting time.Duration) (old world.Drive, lost bo
 func (n *nemesis) mounted(h *host, lasting time.Duration) {
 	h.calm()
 	n.trial.Note("node %d has another disk", h.ID)
-	n.trial.onlooker.cluster.Forget(h.ID)
 	n.startAfter(h, lasting)
 }
 

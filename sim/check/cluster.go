@@ -2,7 +2,6 @@ package check
 
 import (
 	"bytes"
-	"maps"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -14,13 +13,20 @@ type Cluster struct {
 	marks   map[term]int64
 	raft    map[uint64]message.NodeID // who leads the metadata quorum, by term
 	images  map[int64]image
-	claims  map[replica]int64 // the largest end that it has told another one is synced
+	disk    func(message.NodeID) message.TopicID // which one a node has now
+	claims  map[copyOn]int64                     // the largest end that it has told another one is synced
 }
 
 // replica is one copy of a partition.
 type replica struct {
 	node      message.NodeID
 	partition message.PartitionID
+}
+
+// copyOn is a copy of a partition on one disk.
+type copyOn struct {
+	replica
+	disk message.TopicID
 }
 
 // term is a leader epoch of a partition.
@@ -35,10 +41,11 @@ type image struct {
 	node  message.NodeID
 }
 
-// NewCluster is an onlooker who has seen nothing. What it finds wrong it tells the history.
-func NewCluster(h *History) *Cluster {
+// NewCluster is an onlooker who has seen nothing. What it finds wrong it tells the history. It asks for the id of the disk that a node has now: what
+// was told of another holds for that one, which may come back.
+func NewCluster(h *History, disk func(message.NodeID) message.TopicID) *Cluster {
 	return &Cluster{history: h, leaders: map[term]message.NodeID{}, marks: map[term]int64{}, raft: map[uint64]message.NodeID{}, images: map[int64]image{},
-		claims: map[replica]int64{}}
+		disk: disk, claims: map[copyOn]int64{}}
 }
 
 // Replica checks what a node's replica of a partition shows of itself.
@@ -92,9 +99,8 @@ func (c *Cluster) Reaches(of *Partition, leader, node message.NodeID, high, end 
 	}
 }
 
-// Forget forgets what a node has told of a disk that it has no more.
-func (c *Cluster) Forget(node message.NodeID) {
-	maps.DeleteFunc(c.claims, func(r replica, _ int64) bool { return r.node == node })
+func (c *Cluster) copyOf(node message.NodeID, id message.PartitionID) copyOn {
+	return copyOn{replica{node, id}, c.disk(node)}
 }
 
 // Claims checks what a follower tells its leader against what its disk has said.
@@ -102,20 +108,20 @@ func (c *Cluster) Claims(node message.NodeID, id message.PartitionID, synced, du
 	if synced > durable {
 		c.history.Fail(ClaimIsSynced, "%s on node %d: it says that it is synced up to %d, and its disk has synced it up to %d.", id, node, synced, durable)
 	}
-	at := replica{node, id}
+	at := c.copyOf(node, id)
 	c.claims[at] = max(c.claims[at], synced)
 }
 
 // Tells notes the high watermark that a leader sends: it has itself what it calls committed. A successor that knows of it need not
 // wait to be told so once more.
 func (c *Cluster) Tells(node message.NodeID, id message.PartitionID, high int64) {
-	at := replica{node, id}
+	at := c.copyOf(node, id)
 	c.claims[at] = max(c.claims[at], high)
 }
 
 // Claimed checks a leader's high watermark against what a follower in sync has told of itself.
 func (c *Cluster) Claimed(of *Partition, leader, node message.NodeID, high int64) {
-	if claimed := c.claims[replica{node, of.ID()}]; claimed < high && node != leader && of.Topic.Fsync {
+	if claimed := c.claims[c.copyOf(node, of.ID())]; claimed < high && node != leader && of.Topic.Fsync {
 		c.history.Fail(MarkIsClaimed, "%s: the high watermark of its leader, node %d, is %d, and node %d, which is in sync, has said that it is synced up to %d.", of, leader, high, node, claimed)
 	}
 }
