@@ -164,7 +164,7 @@ func (p *Partition) compact(c stage.Context, m *message.Compact) {
 }
 
 func (p *Partition) cleanOptions(c stage.Context, end int64, m *message.Compact) log.CleanOptions {
-	o := log.CleanOptions{End: end, MapBytes: m.MapBytes, MapLoad: m.MapLoad, Block: m.Block, Now: c.Now(), Producers: p.producers.Last(),
+	o := log.CleanOptions{End: end, MapBytes: m.MapBytes, MapLoad: m.MapLoad, Block: m.Block, Now: c.Now(), Producers: p.producers.Remembered(),
 		DeleteRetention: lagOf(p.replica.Office().Config.DeleteRetentionMillis)}
 	for i := range o.Secret {
 		o.Secret[i] = byte(c.Rand().Uint32())

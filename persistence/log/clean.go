@@ -24,7 +24,7 @@ type CleanOptions struct {
 	Block           int64         // bytes that are read at a time (log.cleaner.io.buffer.size)
 	Secret          [16]byte      // that nobody can guess: see keymap
 	DeleteRetention time.Duration // how long tombstones stay behind the first pass that has met them
-	// Producers are those that are remembered, each with the base offset of its last batch, which stays.
+	// Producers are those that are remembered, each with the base offset of the first batch that is: it stays, and what is behind it.
 	Producers map[int64]int64
 	Now       time.Time
 }

@@ -29,10 +29,10 @@ func (s *sieve) read(b record.Batch) error {
 
 // sift is what stays of a batch: itself, another with fewer records, only its header, or nothing (nil).
 //
-// The header stays of the last batch of each producer, which tells what comes next from it; of the first of each leader epoch, or
+// The header stays of the last few batches of each producer, which tell what comes next from it and what it repeats; of the first of each leader epoch, or
 // replicas would no longer agree on where that begins; and of the last in the segment, so that the log ends where it ended.
 func (c *Cleaning) sift(b record.Batch, last bool) (record.Batch, error) {
-	header := last && !planted.Is(planted.EndCompacted) || b.LeaderEpoch() > c.epoch || c.lastOfProducer(b)
+	header := last && !planted.Is(planted.EndCompacted) || b.LeaderEpoch() > c.epoch || c.remembered(b)
 	c.epoch = max(c.epoch, b.LeaderEpoch())
 	switch {
 	case b.Attributes().Has(record.Control):
@@ -61,10 +61,10 @@ func (c *Cleaning) sift(b record.Batch, last bool) (record.Batch, error) {
 	return c.rebuild(b, horizon, set)
 }
 
-// lastOfProducer says that a producer that is remembered has written nothing behind the batch.
-func (c *Cleaning) lastOfProducer(b record.Batch) bool {
+// remembered says that a batch is one of the last of its producer.
+func (c *Cleaning) remembered(b record.Batch) bool {
 	base, known := c.o.Producers[b.ProducerID()]
-	return known && base == b.BaseOffset() && !planted.Is(planted.ProducerCompacted)
+	return known && b.BaseOffset() >= base && !planted.Is(planted.ProducerCompacted)
 }
 
 // hollow is only the header, if that has to stay.

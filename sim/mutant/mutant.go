@@ -128,7 +128,7 @@ var All = []Mutant{
 	{planted.Unasked, "unasked", 1, "A transaction begins in a partition without its coordinator's word."},
 	{planted.AbortsCutShort, "aborts-cut-short", 1, "Who reads what is committed is told only of aborted transactions that ended in the segment it reads."},
 	{planted.TombstoneEarly, "tombstone-early", 1, "A tombstone goes in the first compaction that meets it."},
-	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batch."},
+	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batches."},
 	{planted.SwapUnsynced, "swap-unsynced", 1, "A compacted segment takes the place of others before it is synced."},
 	{planted.LatestCompacted, "latest-compacted", 1, "Compaction takes the last record of a key, too."},
 	{planted.EndCompacted, "end-compacted", 1, "Compaction leaves nothing of a segment's last batch."},

@@ -106,7 +106,7 @@ const (
 	// In compaction.
 
 	TombstoneEarly    // log: a tombstone goes in the first pass that meets it
-	ProducerCompacted // log: nothing stays of a producer's last batch
+	ProducerCompacted // log: nothing stays of a producer's last batches
 	SwapUnsynced      // log: a compacted segment takes its place before it is synced
 	LatestCompacted   // log: compaction takes the last record of a key, too
 	EndCompacted      // log: nothing stays of a compacted segment's last batch
