@@ -171,6 +171,8 @@ func (k *Controller) Receive(c stage.Context) {
 		k.gone(c, m)
 	case *message.ImageApplied:
 		k.imageApplied(c, m)
+	case *message.Confirm:
+		k.confirm(c)
 	case *message.DescribeQuorum:
 		k.describeQuorum(c)
 	case *stage.Stopping:

@@ -112,6 +112,32 @@ func TestADeposedLeaderDeniesNothing(t *testing.T) {
 	}
 }
 
+// Nor does it confirm, to those of its own node, that they know of everything, before they do.
+func TestADeposedLeaderConfirmsNothing(t *testing.T) {
+	w := three(t, controller.Options{})
+	old := w.image(1).Leader
+	rest := others(old, 1, 2, 3)
+	confirmed := func(at message.NodeID) bool {
+		_, ok := w.ask(message.ControllerAt(at), &message.Confirm{}).(*message.Confirmed)
+		return ok
+	}
+	if !confirmed(old) || !confirmed(rest[0]) {
+		t.Fatal("it is not confirmed what everybody knows")
+	}
+	w.cut = map[message.NodeID]bool{old: true}
+	id := w.send(message.ControllerAt(old), &message.Confirm{})
+	w.run("another leader", func() bool { l := w.image(rest[0]).Leader; return l != old && l != message.Nobody })
+	w.create(rest[0], "T", 1)
+	if w.answers[id] != nil {
+		t.Fatalf("a leader that cannot know has answered %+v", w.answers[id])
+	}
+	w.cut = nil
+	w.run("an answer", func() bool { return w.answers[id] != nil })
+	if w.image(old).Topic("T") == nil {
+		t.Fatal("it was answered before the topic was there")
+	}
+}
+
 // What it had proposed may be committed by its successor. That proves nothing of the time after, in which it still decided.
 func TestADeposedLeadersProposalProvesNothing(t *testing.T) {
 	w := three(t, controller.Options{})

@@ -154,10 +154,22 @@ func (k *Controller) bring(c stage.Context, r request, answer any) {
 		k.tellBroker(c, nil) // it started again and has no image
 		return
 	}
+	k.hold(c, r.caller, answer)
+}
+
+// hold owes an answer until this node's broker has everything that is decided by now.
+func (k *Controller) hold(c stage.Context, caller stage.Caller, answer any) {
 	k.asked++
-	k.brought = append(k.brought, brought{k.asked, r.caller, answer})
+	k.brought = append(k.brought, brought{k.asked, caller, answer})
 	k.readAgain()
 	k.advance(c)
+}
+
+// confirm answers who has to know that its metadata is not old. Who asks comes again where the log is not even read.
+func (k *Controller) confirm(c stage.Context) {
+	if k.raft != nil {
+		k.hold(c, c.Caller(), &message.Confirmed{})
+	}
 }
 
 // readAgain asks the leader up to where entries are committed. The question or its answer may be lost: until there is one,

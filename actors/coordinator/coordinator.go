@@ -41,6 +41,7 @@ type Coordinator struct {
 	brain   brain.Brain
 	callers callers
 	asks    asks
+	proofs  proofs
 	pen     pen
 	gone    []string     // topics that were removed while the log was replayed
 	image   *image.Image // that the brain knows
@@ -86,6 +87,8 @@ func (k *Coordinator) Receive(c stage.Context) {
 		k.reload(c)
 	case *message.Appended:
 		k.appended(c, m)
+	case *message.Confirmed:
+		k.confirmed(c)
 	case *expire:
 		k.expire(c)
 	case *stage.TimedOut, *stage.Down:
@@ -122,7 +125,7 @@ func (k *Coordinator) dismiss(c stage.Context, code message.Code) {
 	k.timer.Stop()
 	k.timer, k.due = stage.Timer{}, time.Time{}
 	k.callers.dismiss(c, code)
-	k.brain, k.pen, k.load, k.asks = nil, pen{}, load{}, asks{}
+	k.brain, k.pen, k.load, k.asks, k.proofs = nil, pen{}, load{}, asks{}, proofs{}
 }
 
 // ask has the brain decide.
@@ -163,8 +166,12 @@ func (k *Coordinator) sure(c stage.Context) bool {
 	return false
 }
 
-// carryOut is the only place where a decision becomes an effect: write, then answer and ask.
+// carryOut is the only place where a decision becomes an effect: write, or have it proved, then answer and ask.
 func (k *Coordinator) carryOut(c stage.Context, out brain.Out) {
+	if k.isUnproved(out) {
+		k.proofs.later, out.Replies = append(k.proofs.later, out.Replies...), nil
+		k.prove(c)
+	}
 	k.pen.add(c.Now(), out, k.opts.RecordMax)
 	k.write(c)
 	k.wind(c)
@@ -216,6 +223,8 @@ func (k *Coordinator) unanswered(c stage.Context) {
 		k.fail(c, message.CoordinatorNotAvailable, "the partition is silent")
 	case id == k.load.asked:
 		k.openLater(c)
+	case id == k.proofs.asked:
+		k.unconfirmed(c)
 	default:
 		k.heard(c, nil)
 	}

@@ -26,6 +26,8 @@ type scene struct {
 
 	resigned bool // the replica is a leader that has asked to be none
 
+	confirms []stage.Caller // who has asked the controller
+
 	held   bool           // appends are not answered
 	fails  message.Code   // or like that
 	owed   []stage.Caller // appends that are not answered

@@ -135,3 +135,72 @@ func TestWhoHasResignedIsSilent(t *testing.T) {
 		t.Errorf("%+v", s.committed())
 	}
 }
+
+// confirmer plays the controller.
+type confirmer struct{ *scene }
+
+func (p confirmer) Receive(c stage.Context) {
+	if _, asks := c.Message().(*message.Confirm); asks {
+		p.confirms = append(p.confirms, c.Caller())
+	}
+}
+
+// confirm has the controller answer what it was asked.
+func (s *scene) confirm() (n int) {
+	n = len(s.confirms)
+	s.stage.Spawn(message.Address{Node: 1, Kind: message.KindOther, Partition: message.PartitionID{Index: int32(s.epoch)}}, func() stage.Actor {
+		return stage.Receiver(func(c stage.Context) {
+			for _, w := range s.confirms {
+				c.Answer(w, &message.Confirmed{})
+			}
+			s.confirms = nil
+		})
+	})
+	s.time.RunFor(50 * time.Millisecond)
+	return n
+}
+
+// Nobody is told of offsets before it is certain that nobody else coordinated when he asked; one question serves all who wait for it. Who commits
+// needs no proof.
+func TestWhatIsReadIsProved(t *testing.T) {
+	s := newScene(t)
+	s.stage.Spawn(message.BrokerAt(1), func() stage.Actor { return crier{} })
+	s.stage.Spawn(message.ControllerAt(1), func() stage.Actor { return confirmer{s} })
+	s.publish(metadata(t, 1, 2, 3))
+	s.epoch = 0
+	s.stage.Send(message.PartitionAt(1, place), &shown{})
+	s.lead(1)
+	if a, ok := (*s.commit(5)).(*message.OffsetsCommitted); !ok || a.Code != message.OK || len(s.confirms) != 0 {
+		t.Fatalf("%+v, and %d questions", a, len(s.confirms))
+	}
+	read := &message.FetchOffsets{Group: "g", All: true}
+	first, second, third := s.ask(read), s.ask(read), s.ask(read)
+	if *first != nil || *second != nil {
+		t.Fatal("it answers before it knows")
+	}
+	if n := s.confirm(); n != 1 || *first == nil || *second != nil {
+		t.Fatalf("%d questions, then %v, %v", n, *first, *second)
+	}
+	moved := *metadata(t, 2, 2, 3)
+	_, p := moved.Partition(place)
+	p.Leader, p.LeaderEpoch = 2, 1
+	s.publish(&moved) // its replica has not heard
+	s.epoch++
+	if n := s.confirm(); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+	s.expectCode(second, message.NotCoordinator)
+	s.expectCode(third, message.NotCoordinator)
+}
+
+// Where the controller is silent nobody is told anything, and asks again.
+func TestWhatCannotBeProvedIsNotAnswered(t *testing.T) {
+	s := newScene(t)
+	s.stage.Spawn(message.BrokerAt(1), func() stage.Actor { return crier{} })
+	s.stage.Spawn(message.ControllerAt(1), func() stage.Actor { return confirmer{s} })
+	s.publish(metadata(t, 1, 2, 3))
+	s.lead(1)
+	read := s.ask(&message.FetchOffsets{Group: "g", All: true})
+	s.time.RunFor(proofPatience)
+	s.expectCode(read, message.NotCoordinator)
+}

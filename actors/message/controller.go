@@ -233,6 +233,13 @@ type BrokerRegistered struct {
 	Epoch int64
 }
 
+// Confirm asks a node's own controller to answer, by Confirmed, when this node's published image holds everything that was decided before the
+// question, by whoever led the metadata quorum. While nobody leads it, nobody is answered.
+type Confirm struct{}
+
+// Confirmed answers Confirm.
+type Confirmed struct{}
+
 // ImageApplied is the broker actor's word to its node's controller: the published image has this index and its
 // partitions serve.
 type ImageApplied struct{ Index int64 }

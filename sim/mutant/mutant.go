@@ -126,6 +126,7 @@ var All = []Mutant{
 	{planted.AbortsForgotten, "aborts-forgotten", 1, "What is aborted is not learnt again from the log."},
 	{planted.StableUncopied, "stable-uncopied", 3, "A follower takes all that is committed for stable."},
 	{planted.Unasked, "unasked", 1, "A transaction begins in a partition without its coordinator's word."},
+	{planted.AnswersUnproved, "answers-unproved", 3, "A coordinator that may be deposed answers from what it knows."},
 	{planted.AbortsCutShort, "aborts-cut-short", 1, "Who reads what is committed is told only of aborted transactions that ended in the segment it reads."},
 	{planted.TombstoneEarly, "tombstone-early", 1, "A tombstone goes in the first compaction that meets it."},
 	{planted.ProducerCompacted, "producer-compacted", 1, "Compaction leaves nothing of a producer's last batches."},

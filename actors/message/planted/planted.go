@@ -101,6 +101,7 @@ const (
 	AbortsForgotten    // log: what is aborted is not learnt again from the log
 	StableUncopied     // partition: a follower takes all that is committed for stable
 	Unasked            // partition: a transaction begins without its coordinator's word
+	AnswersUnproved    // coordinator: who may be deposed answers from what it knows
 	AbortsCutShort     // log: who reads what is committed is told only of transactions that ended in the segment it reads
 
 	// In compaction.
