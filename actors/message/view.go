@@ -70,6 +70,12 @@ type Aborted struct {
 	Stable   int64 // of the transactions that were open when it ended the first begins here, or Last+1
 }
 
+// Latest is where a partition's log has the last of a producer: what tells, read again, what comes next from it, and what it repeats.
+type Latest struct {
+	First, Last int64 // base offsets of the first and the last of its batches that are remembered; -1: none is, in its epoch
+	Marker      int64 // offset of the marker that ended its last transaction; -1: there is none; math.MaxInt64: nobody knows
+}
+
 // ErrOffsetOutOfRange is a read outside of what the log holds.
 var ErrOffsetOutOfRange = errors.New("the offset is outside of the log")
 

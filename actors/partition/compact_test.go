@@ -8,7 +8,9 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/partition/producers"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -182,4 +184,70 @@ func TestWhatCannotBeCompactedIsLeftAlone(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	w.stage.Close()
+}
+
+// A picture of producers in which a transaction is open is not believed where compaction has been since: what has ended it may be gone.
+func TestAnOldPictureOfAnOpenTransactionIsNotBelieved(t *testing.T) {
+	fs := vfs.Memory(vfs.MemoryOptions{})
+	l, _, err := log.Open(log.Options{FS: fs, Dir: dir(here), Config: log.Config{SegmentBytes: 300, Gaps: true}}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := producers.Producers{}
+	add := func(b *record.Builder) {
+		b.BaseOffset = l.End()
+		b.LeaderEpoch = 0
+		b.Add(noon.UnixMilli(), []byte("key"), []byte("some value"))
+		write(t, l, &all, b)
+	}
+	plain := func() { add(record.NewBuilder(0)) }
+	plain()
+	open := record.NewBuilder(0)
+	open.ProducerID, open.ProducerEpoch, open.BaseSequence, open.Flags = 7, 0, 0, record.Transactional
+	add(open)
+	picture := all.Snapshot(l.End())
+	end := record.NewBuilder(l.End())
+	end.LeaderEpoch, end.ProducerID, end.ProducerEpoch = 0, 7, 1
+	end.AddControl(noon.UnixMilli(), record.Marker{Type: record.Commit})
+	write(t, l, &all, end)
+	for range 20 {
+		plain()
+	}
+	all.Clear() // nobody remembers the producer
+	for range 4 {
+		c, err := l.Clean(log.CleanOptions{End: l.End(), MapBytes: 1 << 12, Producers: all.Remembered(), Now: noon})
+		for over := false; err == nil && !over; {
+			if over, _, err = c.Step(1 << 20); c.Ready() && err == nil {
+				if err = c.Swap(); err == nil {
+					l.Exchange(c)
+				}
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Finished(c)
+	}
+	if err := savePicture(fs, dir(here), picture); err != nil {
+		t.Fatal(err)
+	}
+	k, err := loadProducers(fs, dir(here), l, noon)
+	if err != nil || k.producers.Stable(l.End()) != l.End() {
+		t.Fatalf("%v: the last stable offset is %d in a log that ends at %d", err, k.producers.Stable(l.End()), l.End())
+	}
+	if k.producers.Knows(7) {
+		t.Fatal("the transaction is there, and this test shows nothing")
+	}
+}
+
+func write(t *testing.T, l *log.Log, all *producers.Producers, b *record.Builder) {
+	t.Helper()
+	batch, err := b.Build(nil)
+	if err == nil {
+		err = l.Append(batch, noon)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.Append(batch, noon)
 }

@@ -61,7 +61,7 @@ func savePicture(files vfs.FS, dir string, picture []byte) error {
 //
 // Markers that the log's index of aborted transactions lacks are learnt on the way.
 func loadProducers(files vfs.FS, dir string, l *log.Log, now time.Time) (k known, err error) {
-	p, from, err := loadPicture(files, dir, l.Start(), l.End())
+	p, from, err := loadPicture(files, dir, l)
 	if err != nil {
 		return k, err
 	}
@@ -97,15 +97,16 @@ type known struct {
 	blind     bool  // some of what was to be read is damaged
 }
 
-// loadPicture reads the picture; nobody and offset 0 if there is none that fits a log with this start and end. Behind one that
-// is older than what was deleted nobody knows who went on: a producer that is not known may, one that is known wrongly may not (S23).
-func loadPicture(files vfs.FS, dir string, start, end int64) (producers.Producers, int64, error) {
+// loadPicture reads the picture; nobody and offset 0 if there is none that fits the log. Behind one that is older than what was deleted
+// nobody knows who went on: a producer that is not known may, one that is known wrongly may not (S23). Of a transaction that was open
+// in it nobody knows the end where compaction has been since.
+func loadPicture(files vfs.FS, dir string, l *log.Log) (producers.Producers, int64, error) {
 	b, err := readAll(files, dir+"/"+pictureName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return producers.Producers{}, 0, nil
 	}
 	if err == nil {
-		if p, offset, damaged := producers.Decode(b); damaged == nil && start <= offset && offset <= end {
+		if p, offset, damaged := producers.Decode(b); damaged == nil && l.Start() <= offset && offset <= l.End() && !(offset < l.Rewritten() && p.Open()) {
 			return p, offset, nil
 		}
 		if err = files.Remove(dir + "/" + pictureName); err == nil {

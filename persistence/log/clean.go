@@ -24,8 +24,8 @@ type CleanOptions struct {
 	Block           int64         // bytes that are read at a time (log.cleaner.io.buffer.size)
 	Secret          [16]byte      // that nobody can guess: see keymap
 	DeleteRetention time.Duration // how long tombstones stay behind the first pass that has met them
-	// Producers are those that are remembered, each with the base offset of the first batch that is: it stays, and what is behind it.
-	Producers map[int64]int64
+	// Producers are those that are remembered, and where the log has the last batches of each: those stay, or their headers do.
+	Producers map[int64]message.Latest
 	Now       time.Time
 }
 
@@ -55,6 +55,8 @@ type Cleaning struct {
 	phase   func(*Cleaning) error
 	source  source
 	aborted transactions
+	met     map[int64]met  // what is dirty has of the producers that are remembered
+	open    map[int64]bool // producers of whose transaction a batch was met, and its marker not yet
 	keys    *keymap
 	mapped  int64 // the keys of everything below are known
 	group   int   // of segments: the first that is still to be written
@@ -91,7 +93,7 @@ func (l *Log) Clean(o CleanOptions) (*Cleaning, error) {
 		return nil, l.broken
 	}
 	c := &Cleaning{place: l.place, view: l.view(message.Bounds{}), rules: l.shape.rules, most: l.config.SegmentBytes, o: o, from: max(l.cleaned.upTo, l.start), state: l.cleaned, epoch: anyEpoch}
-	c.rules.gaps = true
+	c.rules.gaps, c.met, c.open = true, map[int64]met{}, map[int64]bool{}
 	for _, seg := range l.shape.segments[:max(0, len(l.shape.segments)-1)] {
 		if seg.bound <= o.End {
 			c.segments = append(c.segments, seg)
@@ -242,13 +244,10 @@ func (s *source) enter(c *Cleaning) (err error) {
 	return err
 }
 
-// learnAborted takes from the index which transactions were aborted in what is dirty.
+// learnAborted takes from the index which transactions were aborted in what is dirty, wherever their markers are.
 func (c *Cleaning) learnAborted() error {
-	for i, seg := range c.view.shape.segments {
-		if seg.bound <= c.from || seg.base >= c.o.End || i >= len(c.view.shape.segments)-1 {
-			continue
-		}
-		all, err := c.view.abortsOf(i)
+	if c.from < c.o.End {
+		all, err := c.view.Aborted(c.from, c.o.End)
 		if err != nil {
 			return err
 		}
@@ -276,6 +275,9 @@ func (c *Cleaning) learnKeys() error {
 		return err
 	case b.NextOffset() <= c.from:
 		return nil
+	}
+	c.meet(b)
+	switch {
 	case b.Attributes().Has(record.Control) || c.aborted.has(b):
 		c.mapped = b.NextOffset()
 		return nil
@@ -351,6 +353,7 @@ type output struct {
 	unsynced int64
 	changed  bool // it is another than what it takes the place of
 	closed   bool
+	dropped  []int64 // markers, by their offsets
 }
 
 // syncEvery is after how many bytes a segment that is being written is synced: a gigabyte at once would hold up everybody else's syncs.
@@ -446,6 +449,9 @@ func (t transactions) has(b record.Batch) bool {
 
 // Compacted says that a pass has been through the log, or through the one that it is a copy of.
 func (l *Log) Compacted() bool { return l.cleaned.known }
+
+// Rewritten is an offset below which batches may be missing that were appended.
+func (l *Log) Rewritten() int64 { return l.cleaned.guard }
 
 // Sealed is how many segments the log has besides the last, SealedEnd where those end.
 func (l *Log) Sealed() int { return max(0, len(l.shape.segments)-1) }

@@ -86,7 +86,11 @@ func (d *diary) append(b *record.Builder) record.Batch {
 }
 
 func (d *diary) options() CleanOptions {
-	return CleanOptions{End: math.MaxInt64, MapBytes: 1 << 20, Producers: d.last, DeleteRetention: time.Hour, Now: epoch0}
+	o := CleanOptions{End: math.MaxInt64, MapBytes: 1 << 20, Producers: map[int64]message.Latest{}, DeleteRetention: time.Hour, Now: epoch0}
+	for id, base := range d.last {
+		o.Producers[id] = message.Latest{First: base, Last: base, Marker: -1}
+	}
+	return o
 }
 
 // clean makes a whole pass.
@@ -207,9 +211,9 @@ func TestCompactionKeepsTheLastOfEachKey(t *testing.T) {
 			t.Fatalf("seed %d: %d segments have become %d", seed, segments, len(l.shape.segments))
 		}
 		d.write(30)
+		d.write(30)
 		late := d.options()
 		late.Now = epoch0.Add(2 * time.Hour)
-		d.write(30)
 		d.clean(late)
 		d.check(l, "after three", true)
 		again, r := mustOpen(t, keyed(fs, 1000))
@@ -291,9 +295,9 @@ func TestAnInterruptedPassLosesNothing(t *testing.T) {
 			t.Fatalf("left over: %v", names)
 		}
 		for _, after := range []time.Duration{2, 4, 6} { // every tombstone has gone by then
+			d.write(10)
 			late := d.options()
 			late.Now = epoch0.Add(after * time.Hour)
-			d.write(10)
 			d.clean(late)
 			d.check(l, "after a whole pass", true)
 		}
@@ -433,7 +437,8 @@ func TestTombstonesGoInTwoPhases(t *testing.T) {
 	d.check(l, "the last pass", true)
 }
 
-// What an aborted transaction has written goes, and is nobody's last value; what a committed one has written, and every marker, stays.
+// What an aborted transaction has written goes, and is nobody's last value; what a committed one has written stays, and so does a marker in
+// the first pass.
 func TestAbortedRecordsGo(t *testing.T) {
 	fs := vfs.Memory(vfs.MemoryOptions{})
 	l, _ := mustOpen(t, keyed(fs, 300))

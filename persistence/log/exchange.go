@@ -14,8 +14,9 @@ type Exchange struct {
 	old []*segment
 	new *segment
 
-	state cleaned
-	over  bool // it has taken it
+	aborts bool // its index of aborted transactions is another, too, be it that nothing is in it
+	state  cleaned
+	over   bool // it has taken it
 }
 
 // newExchange is what a pass has written.
@@ -27,23 +28,24 @@ func newExchange(c *Cleaning, old []*segment) (*Exchange, error) {
 	return x, x.gatherAborts(c)
 }
 
-// gatherAborts makes one index of aborted transactions of those of the old segments: every marker stays, and every offset. Views of
-// the old ones have theirs in memory from then on.
+// gatherAborts makes one index of aborted transactions of those of the old segments, without the markers that are gone: a reader that was
+// told of a transaction and met no marker would take what its producer writes next for a part of it. Views of the old ones have theirs
+// in memory from then on.
 func (x *Exchange) gatherAborts(c *Cleaning) error {
 	all := []message.Aborted{}
 	for _, seg := range x.old {
+		x.new.indexed = x.new.indexed || seg.indexed
 		of, err := c.view.abortsOf(slices.Index(c.view.shape.segments, seg))
 		if err != nil {
 			return err
 		}
 		all = append(all, of...)
 	}
+	before := len(all)
+	all = slices.DeleteFunc(all, func(a message.Aborted) bool { return contains(c.out.dropped, a.Last) })
 	x.new.aborted.Store(&all)
-	if x.new.indexed = len(all) > 0; len(x.old) == 1 {
-		x.new.aborts, x.new.indexed = x.old[0].aborts, x.old[0].indexed
-		return nil
-	}
-	if !x.new.indexed {
+	if x.aborts = x.new.indexed && (len(x.old) > 1 || len(all) < before); !x.aborts {
+		x.new.aborts = x.old[0].aborts
 		return nil
 	}
 	raw, _ := encodeAborts(all)
@@ -137,18 +139,15 @@ func (c *Cleaning) rename(x *Exchange) error {
 	return c.place.fs.SyncDir(c.place.dir)
 }
 
-// renameAborts puts the index of aborted transactions in place of those that several segments had.
+// renameAborts puts the index of aborted transactions in place of those that the old segments had.
 func (x *Exchange) renameAborts(p *place) error {
-	if len(x.old) == 1 {
+	if !x.aborts {
 		return nil
 	}
 	for _, seg := range x.old {
 		if err := seg.aborts.remove(); err != nil {
 			return err
 		}
-	}
-	if !x.new.indexed {
-		return nil
 	}
 	return p.fs.Rename(x.new.aborts.path()+cleanedExt, x.new.aborts.path())
 }
@@ -168,7 +167,7 @@ func (l *Log) Exchange(c *Cleaning) {
 	for _, seg := range x.old {
 		seg.log.moved.Store(true)
 		l.replaced = append(l.replaced, seg.log, &seg.index)
-		if len(x.old) > 1 {
+		if x.aborts {
 			l.replaced = append(l.replaced, seg.aborts)
 		}
 	}

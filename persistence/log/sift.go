@@ -29,14 +29,16 @@ func (s *sieve) read(b record.Batch) error {
 
 // sift is what stays of a batch: itself, another with fewer records, only its header, or nothing (nil).
 //
-// The header stays of the last few batches of each producer, which tell what comes next from it and what it repeats; of the first of each leader epoch, or
-// replicas would no longer agree on where that begins; and of the last in the segment, so that the log ends where it ended.
+// The header stays of the last few batches of each producer, which tell what comes next from it and what it repeats; of the first of each
+// leader epoch, or replicas would no longer agree on where that begins; and of the last in the segment, so that the log ends where it
+// ended. Of a marker everything stays then.
 func (c *Cleaning) sift(b record.Batch, last bool) (record.Batch, error) {
+	c.begin(b)
 	header := last && !planted.Is(planted.EndCompacted) || b.LeaderEpoch() > c.epoch || c.remembered(b)
 	c.epoch = max(c.epoch, b.LeaderEpoch())
 	switch {
 	case b.Attributes().Has(record.Control):
-		return b, nil // readers of what is committed, and the index of aborted transactions, count on it
+		return c.siftMarker(b, header)
 	case c.aborted.has(b):
 		return c.hollow(b, header), nil
 	case b.Count() == 0:
@@ -61,10 +63,82 @@ func (c *Cleaning) sift(b record.Batch, last bool) (record.Batch, error) {
 	return c.rebuild(b, horizon, set)
 }
 
-// remembered says that a batch is one of the last of its producer.
+// begin notes that something of a producer's transaction is left, be it only a header: from that it is learnt that a transaction begins.
+func (c *Cleaning) begin(b record.Batch) {
+	if a := b.Attributes(); a.Has(record.Transactional) && !a.Has(record.Control) {
+		c.open[b.ProducerID()] = true
+	}
+}
+
+// siftMarker lets a marker go as a tombstone does, in two passes at least that find nothing of its transaction in front of it (KIP-534):
+// who reads what is committed, and who learns which transactions are open, counts on it until then. Between the two, delete.retention.ms
+// is for who has read the transaction and not yet its end.
+func (c *Cleaning) siftMarker(b record.Batch, header bool) (record.Batch, error) {
+	m, err := record.ParseControl(b)
+	if err != nil || m.Type != record.Abort && m.Type != record.Commit {
+		return b, nil
+	}
+	left := c.open[b.ProducerID()]
+	delete(c.open, b.ProducerID())
+	horizon, set := b.Horizon()
+	early := planted.Is(planted.MarkerEarly)
+	switch {
+	case left && !early:
+		return b, nil
+	case !set && !early:
+		c.out.changed, c.sieve.stays = true, append(c.sieve.stays[:0], true)
+		return c.rebuild(b, c.o.Now.UnixMilli()+c.o.DeleteRetention.Milliseconds(), true)
+	case header || c.o.Now.UnixMilli() < horizon && !early:
+		return b, nil
+	}
+	c.out.changed, c.out.dropped = true, append(c.out.dropped, b.BaseOffset())
+	return nil, nil
+}
+
+// met is where some batches have of a producer its last ones, the first of them first, and its last marker.
+type met struct {
+	batches [rememberedMost]int64
+	count   int
+	marker  int64
+}
+
+// rememberedMost is how many batches of a producer a partition remembers at most.
+const rememberedMost = 5
+
+// meet notes what there is of a producer in what is dirty.
+func (c *Cleaning) meet(b record.Batch) {
+	id := b.ProducerID()
+	if _, known := c.o.Producers[id]; !known {
+		return
+	}
+	m := c.met[id]
+	switch {
+	case b.Attributes().Has(record.Control):
+		m.marker = b.BaseOffset()
+	case m.count == rememberedMost:
+		copy(m.batches[:], m.batches[1:])
+		m.count--
+		fallthrough
+	default:
+		m.batches[m.count] = b.BaseOffset()
+		m.count++
+	}
+	c.met[id] = m
+}
+
+// remembered says that a batch is one of the last of its producer, or a marker the last. What the producer has written beyond the pass may
+// yet be cut; then the last ones in front of that must be there: those in what is dirty, and where these are too few, all in front of them.
 func (c *Cleaning) remembered(b record.Batch) bool {
-	base, known := c.o.Producers[b.ProducerID()]
-	return known && b.BaseOffset() >= base && !planted.Is(planted.ProducerCompacted)
+	last, known := c.o.Producers[b.ProducerID()]
+	if !known || planted.Is(planted.ProducerCompacted) {
+		return false
+	}
+	marker := b.Attributes().Has(record.Control)
+	if last.Last < c.o.End && last.Marker < c.o.End {
+		return marker && b.BaseOffset() == last.Marker || !marker && last.First >= 0 && b.BaseOffset() >= last.First
+	}
+	m := c.met[b.ProducerID()]
+	return marker && b.BaseOffset() >= m.marker || !marker && (m.count < rememberedMost || b.BaseOffset() >= m.batches[0])
 }
 
 // hollow is only the header, if that has to stay.

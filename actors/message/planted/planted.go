@@ -112,6 +112,7 @@ const (
 	LatestCompacted   // log: compaction takes the last record of a key, too
 	EndCompacted      // log: nothing stays of a compacted segment's last batch
 	GuardForgotten    // log: a journal is replayed over what was compacted
+	MarkerEarly       // log: a marker goes while something of its transaction is left
 	end
 )
 

@@ -61,7 +61,7 @@ var topicSettings = []Setting{
 	{Name: "compression.zstd.level", Type: Int, Default: "3", Min: -131072, MinSet: true, Max: 22, MaxSet: true, Synonyms: []Synonym{{Name: "compression.zstd.level"}},
 		Sentence: "The level where batches are recompressed with zstd."},
 	{Name: "delete.retention.ms", Type: Long, Default: day, Min: 0, MinSet: true, Synonyms: []Synonym{{Name: "log.cleaner.delete.retention.ms"}},
-		Sentence: "How long a compacted topic still shows that a key was deleted, from the first compaction on that has met it."},
+		Sentence: "How long a compacted topic still shows that a key was deleted, or that a transaction has ended of which nothing is left, from the first compaction on that has met it."},
 	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Min: 0, MinSet: true, Synonyms: []Synonym{{Name: "log.cleaner.min.compaction.lag.ms"}},
 		Sentence: "Records younger than this are not compacted."},
 	{Name: "max.compaction.lag.ms", Type: Long, Default: long, Min: 1, MinSet: true, Synonyms: []Synonym{{Name: "log.cleaner.max.compaction.lag.ms"}},

@@ -5,21 +5,22 @@
 // It decides from batch headers and markers alone and knows no clock: the time comes with each call. Its picture of one offset is a
 // snapshot:
 //
-//	 0  4 magic "TPS2"        8  8 offset: everything below it is in the picture
+//	 0  4 magic "TPS3"        8  8 offset: everything below it is in the picture
 //	 4  4 CRC-32C of 8 on    16  4 count of producers, then each, in ascending order of id, then the transactions:
 //
 //	 0  8 producer id         30  8 timestamp of its last batch or marker, millis
-//	 8  2 producer epoch      38  1 count of batches, 0 to 5, then each, oldest first:
-//	10  8 last seen, millis    0  4 first sequence        8  8 base offset
-//	18  8 first offset of its  4  4 last sequence        16  8 timestamp, millis
-//	      open transaction, -1
+//	 8  2 producer epoch      38  8 offset of its last marker, -1
+//	10  8 last seen, millis   46  1 count of batches, 0 to 5, then each, oldest first:
+//	18  8 first offset of its  0  4 first sequence        8  8 base offset
+//	      open transaction, -1 4  4 last sequence        16  8 timestamp, millis
 //	26  4 coordinator epoch, -1
 //
 //	 0  4 count of transactions that have ended and whose markers may not be committed yet, then each, in ascending order:
 //	 0  8 first offset         8  8 offset of its marker
 //
-// Pictures with the magic "TPS1", from before there were transactions, are read too: in them a producer is 19 bytes, with the count
-// behind last seen, has one batch at least, and nothing follows the producers.
+// Older pictures are read too: in those with the magic "TPS2" a producer is 39 bytes, without its last marker, which may be anywhere;
+// in "TPS1", from before there were transactions, 19, with the count behind last seen, has one batch at least, and nothing follows the
+// producers.
 package producers
 
 import (
@@ -49,6 +50,7 @@ type producer struct {
 	timestamp   int64 // of its last batch or marker
 	txnStart    int64 // where its open transaction begins; none: there is none
 	coordinator int32 // epoch of the coordinator that sent the last marker; -1: there was none
+	marker      int64 // its offset; none: there was none; open: it is not known
 	batches     [remembered]batch
 	count       uint8
 	epoch       int16
@@ -188,7 +190,7 @@ func (p *Producers) add(id int64, epoch int16) *producer {
 	if p.byID == nil {
 		p.byID = make(map[int64]*producer)
 	}
-	known := &producer{epoch: epoch, txnStart: none, coordinator: -1}
+	known := &producer{epoch: epoch, txnStart: none, coordinator: -1, marker: none}
 	p.byID[id] = known
 	return known
 }

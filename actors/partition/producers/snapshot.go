@@ -13,15 +13,18 @@ import (
 
 // The sizes of the layout that the package's doc draws.
 const (
-	magic        = "TPS2"
+	magic        = "TPS3"
 	headSize     = 20
-	producerSize = 39
+	producerSize = 47
 	batchSize    = 24
 	endedSize    = 16
-
-	magicBefore        = "TPS1" // there were no transactions yet
-	producerSizeBefore = 19
 )
+
+// producerSizes are those of all pictures that are read, by their magics.
+var producerSizes = map[string]int{"TPS1": 19, "TPS2": 39, magic: producerSize}
+
+// The first version has no transactions.
+const plainSize = 19
 
 // Snapshot is the picture of everything below offset.
 func (p *Producers) Snapshot(offset int64) []byte {
@@ -52,6 +55,7 @@ func (p *producer) encode(b []byte, id int64) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(start))
 	b = binary.BigEndian.AppendUint32(b, uint32(p.coordinator))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.timestamp))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.marker))
 	b = append(b, p.count)
 	for _, batch := range p.batches[:p.count] {
 		b = binary.BigEndian.AppendUint32(b, uint32(batch.first))
@@ -80,13 +84,13 @@ func (u *undecided) encode(b []byte) []byte {
 // Decode reads a snapshot and says which offset it pictures. A damaged one is an error, and the log has to be read
 // instead.
 func Decode(b []byte) (Producers, int64, error) {
-	if len(b) < headSize || string(b[:4]) != magic && string(b[:4]) != magicBefore {
+	if len(b) < headSize || producerSizes[string(b[:4])] == 0 {
 		return Producers{}, 0, errors.New("not a snapshot of producers")
 	}
 	if want, is := binary.BigEndian.Uint32(b[4:]), checksum(b); want != is {
 		return Producers{}, 0, fmt.Errorf("snapshot of producers: checksum is %08x, must be %08x", is, want)
 	}
-	d := decoder{rest: b[headSize:], before: string(b[:4]) == magicBefore, offset: int64(binary.BigEndian.Uint64(b[8:]))}
+	d := decoder{rest: b[headSize:], size: producerSizes[string(b[:4])], offset: int64(binary.BigEndian.Uint64(b[8:]))}
 	for n := binary.BigEndian.Uint32(b[16:]); n > 0 && d.err == nil; n-- {
 		d.producer()
 	}
@@ -103,7 +107,7 @@ func Decode(b []byte) (Producers, int64, error) {
 // decoder reads until the first error, which it keeps.
 type decoder struct {
 	rest   []byte
-	before bool  // a picture from before there were transactions
+	size   int   // of a producer
 	offset int64 // all batches lie below it
 	last   int64 // producer
 	some   bool
@@ -116,6 +120,9 @@ func (d *decoder) refuse(format string, values ...any) {
 		d.err = fmt.Errorf("snapshot of producers: "+format, values...)
 	}
 }
+
+// plain says that the picture is from before there were transactions.
+func (d *decoder) plain() bool { return d.size == plainSize }
 
 // take is the next n bytes; zeros where there are none.
 func (d *decoder) take(n int) []byte {
@@ -132,29 +139,25 @@ func (d *decoder) take(n int) []byte {
 
 // producer reads one, whose id must be above the last one's.
 func (d *decoder) producer() {
-	size := producerSize
-	if d.before {
-		size = producerSizeBefore
-	}
-	b := d.take(size)
-	id, count := int64(binary.BigEndian.Uint64(b)), int(b[size-1])
+	b := d.take(d.size)
+	id, count := int64(binary.BigEndian.Uint64(b)), int(b[d.size-1])
 	if d.err != nil {
 		return
 	}
-	if id < 0 || d.some && id <= d.last || count > remembered || d.before && count < 1 {
+	if id < 0 || d.some && id <= d.last || count > remembered || d.plain() && count < 1 {
 		d.refuse("producer %d behind %d with %d batches", id, d.last, count)
 		return
 	}
 	d.last, d.some = id, true
 	known := d.into.add(id, int16(binary.BigEndian.Uint16(b[8:])))
 	known.seenMillis = int64(binary.BigEndian.Uint64(b[10:]))
-	if !d.before {
+	if !d.plain() {
 		d.transaction(known, b[18:])
 	}
 	for range count {
 		d.batch(known, id)
 	}
-	if d.before && d.err == nil {
+	if d.plain() && d.err == nil {
 		known.timestamp = known.batches[known.count-1].timestamp
 	}
 }
@@ -162,6 +165,12 @@ func (d *decoder) producer() {
 func (d *decoder) transaction(known *producer, b []byte) {
 	known.txnStart, known.coordinator = int64(binary.BigEndian.Uint64(b)), int32(binary.BigEndian.Uint32(b[8:]))
 	known.timestamp = int64(binary.BigEndian.Uint64(b[12:]))
+	if known.marker = open; d.size >= producerSize {
+		known.marker = int64(binary.BigEndian.Uint64(b[20:]))
+	}
+	if known.marker < none || known.marker >= d.offset && known.marker != open {
+		d.refuse("the last marker of a producer is at %d", known.marker)
+	}
 	switch at, found := d.into.undecided.at(known.txnStart); {
 	case known.txnStart == none:
 	case known.txnStart < 0 || known.txnStart >= d.offset || found:
@@ -184,7 +193,7 @@ func (d *decoder) batch(known *producer, id int64) {
 
 // ended reads the transactions that have ended.
 func (d *decoder) ended() {
-	if d.before {
+	if d.plain() {
 		return
 	}
 	for last, n := none, int(binary.BigEndian.Uint32(d.take(4))); n > 0 && d.err == nil; n-- {

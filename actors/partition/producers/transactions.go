@@ -142,14 +142,14 @@ func (p *Producers) Aborts(b record.Batch) (a message.Aborted, aborts bool) {
 
 // end notes that a producer's transaction has ended with the marker at an offset.
 func (p *Producers) end(known *producer, m record.Marker, at int64) {
-	known.coordinator = m.CoordinatorEpoch
+	known.coordinator, known.marker = m.CoordinatorEpoch, at
 	if known.txnStart != none {
 		p.undecided.end(known.txnStart, at)
 		known.txnStart = none
 	}
 }
 
-// ending reads a marker; false for what ends no transaction: another kind of control batch, or one that compaction has emptied.
+// ending reads a marker; false for what ends no transaction: another kind of control batch, or one that Kafka's compaction has emptied.
 func ending(b record.Batch) (record.Marker, bool) {
 	m, err := record.ParseControl(b)
 	return m, err == nil && (m.Type == record.Abort || m.Type == record.Commit)

@@ -2,6 +2,7 @@ package producers
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -157,6 +158,24 @@ func TestAPictureFromBeforeTransactionsIsRead(t *testing.T) {
 	want := message.ProducerState{ID: 7, Epoch: 3, LastSequence: 5, LastTimestamp: 99, CoordinatorEpoch: -1, TxnStart: -1}
 	if err != nil || offset != 10 || !slices.Equal(p.Describe(), []message.ProducerState{want}) {
 		t.Errorf("%d %v %+v", offset, err, p.Describe())
+	}
+}
+
+// TestAPictureWithoutMarkersIsRead makes one as it was written before compaction asked for them: the last marker may be anywhere.
+func TestAPictureWithoutMarkersIsRead(t *testing.T) {
+	p := &Producers{}
+	p.Append(transactional(7, 2, 0, 1, 0), noon)
+	p.Append(marker(message.Mark{Producer: 7, Epoch: 2}, 1), noon)
+	p.Append(transactional(7, 2, 1, 1, 2), noon)
+	b := append([]byte("TPS2"), p.Snapshot(3)[4:]...)
+	b = slices.Delete(b, headSize+producerSize-9, headSize+producerSize-1)
+	seal(b)
+	q, offset, err := Decode(b)
+	if err != nil || offset != 3 || !slices.Equal(q.Describe(), p.Describe()) || !q.Open() || q.Remembered()[7] != (message.Latest{First: 0, Last: 2, Marker: math.MaxInt64}) {
+		t.Errorf("%d %v %+v %+v", offset, err, q.Describe(), q.Remembered())
+	}
+	if r, _, err := Decode(p.Snapshot(3)); err != nil || r.Remembered()[7] != (message.Latest{First: 0, Last: 2, Marker: 1}) {
+		t.Errorf("%v %+v", err, r.Remembered())
 	}
 }
 
