@@ -48,6 +48,7 @@ type host struct {
 	frozen        FaultKind // its disk takes nothing any more: it ends at the next step, in this way
 	worn          bool      // the disk could not be read: a partition that met that too often is down until the node starts anew
 	broken        bool      // the disk has failed: partitions may be down for good until somebody starts the node anew
+	forgot        bool      // it has lost power and was not up since
 }
 
 func newTrial(s *Scenario, o Options) (*trial, error) {
@@ -228,6 +229,10 @@ func (t *trial) start(h *host) {
 		return
 	}
 	t.history.Started()
+	if h.forgot { // others may have had all of it until it is back, and leads
+		h.forgot = false
+		t.history.PowerLoss()
+	}
 	err := h.Start()
 	if err != nil && h.worn && !t.nemesis.over { // its supervisor tries again
 		t.nemesis.startAfter(h, startAgain)
@@ -246,6 +251,7 @@ const startAgain = 100 * time.Millisecond
 func (t *trial) power(h *host) {
 	t.Note("node %d loses power", h.ID)
 	h.PowerOff()
+	h.forgot = true
 	t.history.PowerLoss()
 }
 
