@@ -91,11 +91,16 @@ func (a *auditor) judge(before, after *image.Image) {
 			}
 			if p.PartitionEpoch != was.PartitionEpoch || p.LeaderEpoch != was.LeaderEpoch {
 				a.trial.Note("%s/%d at %d: %+v", t.Name, i, after.Index, *p)
-				a.revised(after, t, i, was, p)
+				a.revised(before, after, t, i, was, p)
 				a.placed(before, t, i, was, p)
 			}
 		}
 	}
+}
+
+// wiped says that a node has registered with another data directory.
+func wiped(was, is *image.Broker) bool {
+	return was != nil && is != nil && was.Directory != is.Directory
 }
 
 // placed looks for new replicas on nodes that were cordoned.
@@ -107,8 +112,8 @@ func (a *auditor) placed(before *image.Image, t *image.Topic, index int, was, p 
 	}
 }
 
-// revised holds what became of one partition against what it was.
-func (a *auditor) revised(img *image.Image, t *image.Topic, index int, was, p *image.Partition) {
+// revised holds what became of one partition against what it was. Who comes with another disk in the same step has nothing of what it was in sync with.
+func (a *auditor) revised(before, img *image.Image, t *image.Topic, index int, was, p *image.Partition) {
 	h := a.trial.history
 	outside := func(n message.NodeID) bool { return !p.IsReplica(n) }
 	led := p.Leader != message.Nobody
@@ -122,7 +127,7 @@ func (a *auditor) revised(img *image.Image, t *image.Topic, index int, was, p *i
 		h.Fail(check.FencedIsIdle, "%s/%d at %d: node %d was elected, and it is fenced or about to go.", t.Name, index, img.Index, p.Leader)
 	case led && p.Leader != was.Leader && was.LeaderEpoch >= 0 && !slices.ContainsFunc(p.ISR, func(n message.NodeID) bool {
 		moved := !p.Reassigning() && slices.Contains(was.Adding, n) // its leader has said that it is in sync, and with that the move is over
-		return was.InSync(n) || slices.Contains(was.ELR, n) || moved
+		return (was.InSync(n) || slices.Contains(was.ELR, n) || moved) && !wiped(before.Broker(n), img.Broker(n))
 	}):
 		a.trial.Note("%s/%d: an unclean election makes node %d the leader", t.Name, index, p.Leader)
 		h.Unclean(t.ID, index)

@@ -21,15 +21,18 @@ func TestTheAuditorFindsWhatMustNotBeDecided(t *testing.T) {
 		name   string
 		then   message.MetadataRecord
 		breaks *check.Invariant
+		first  []message.MetadataRecord // in the same entry
 	}{
-		{"a follower in sync is elected", partition(2, 1, 1, nodes(2), nil), nil},
-		{"an eligible one is elected", partition(3, 1, 1, nodes(3), nil), nil},
-		{"who was not in sync is elected", partition(1, 1, 1, nodes(1), nil), check.CleanElection},
-		{"a new leader in the old epoch", partition(2, 0, 1, nodes(2), nil), check.EpochsOnlyRise},
-		{"the partition epoch stands still", partition(2, 1, 0, nodes(2), nil), check.EpochsOnlyRise},
-		{"a stranger in sync", partition(2, 1, 1, nodes(2, 7), nil), check.InSyncReplicas},
-		{"a leader that is not in sync", partition(3, 1, 1, nodes(2), nil), check.InSyncReplicas},
-		{"a fenced node is elected", partition(4, 1, 1, nodes(4), nil), check.FencedIsIdle},
+		{"a follower in sync is elected", partition(2, 1, 1, nodes(2), nil), nil, nil},
+		{"an eligible one is elected", partition(3, 1, 1, nodes(3), nil), nil, nil},
+		{"who was not in sync is elected", partition(1, 1, 1, nodes(1), nil), check.CleanElection, nil},
+		{"a new leader in the old epoch", partition(2, 0, 1, nodes(2), nil), check.EpochsOnlyRise, nil},
+		{"the partition epoch stands still", partition(2, 1, 0, nodes(2), nil), check.EpochsOnlyRise, nil},
+		{"a stranger in sync", partition(2, 1, 1, nodes(2, 7), nil), check.InSyncReplicas, nil},
+		{"a leader that is not in sync", partition(3, 1, 1, nodes(2), nil), check.InSyncReplicas, nil},
+		{"a fenced node is elected", partition(4, 1, 1, nodes(4), nil), check.FencedIsIdle, nil},
+		{"who comes with another disk is elected", partition(3, 1, 1, nodes(3), nil), check.CleanElection, []message.MetadataRecord{
+			&message.BrokerRecord{Node: 3, Epoch: 5}, &message.DirectoryRecord{Node: 3, Epoch: 5, Directory: message.TopicID{9}}, &message.FenceRecord{Node: 3, Epoch: 5}}},
 	} {
 		tr, err := newTrial(&Scenario{Nodes: 3, Broker: map[string]string{}}, Options{})
 		if err != nil {
@@ -43,13 +46,14 @@ func TestTheAuditorFindsWhatMustNotBeDecided(t *testing.T) {
 			founding = append(founding, &message.BrokerRecord{Node: n, Epoch: int64(n)}, &message.FenceRecord{Node: n, Epoch: int64(n)})
 		}
 		founding = append(founding, &message.TopicRecord{Name: "t", ID: id}, partition(message.Nobody, 0, 0, nodes(2), nodes(3)))
-		entries := []*raftpb.Entry{{Index: new(uint64(1)), Data: message.EncodeMetadata(founding)}, {Index: new(uint64(2)), Data: message.EncodeMetadata([]message.MetadataRecord{c.then})}}
+		then := append(c.first, c.then)
+		entries := []*raftpb.Entry{{Index: new(uint64(1)), Data: message.EncodeMetadata(founding)}, {Index: new(uint64(2)), Data: message.EncodeMetadata(then)}}
 		a.sent(&raftpb.Message{Term: new(uint64(1)), Entries: entries})
 		first, ok := a.apply(1, entries[0].GetData())
 		if !ok {
 			t.Fatal("the founding entry cannot be applied")
 		}
-		second, _, err := first.Apply(2, c.then)
+		second, _, err := first.Apply(2, then...)
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
