@@ -40,7 +40,7 @@ var floors = []floor{
 		ours:  []string{"persistence/.*", "actors/message", "actors/message/.*", "actors/stage", "own brains", "actors/broker/image"},
 		never: append(blind, "sync", "sync/atomic"), actor: true},
 	{name: "doors", packages: []string{"transport/*"},
-		ours: []string{"persistence/(record|vfs|snapshot)", "actors/message", "actors/message/.*", "actors/stage", "actors/broker/image", "own brains"}},
+		ours: []string{"persistence/(record|vfs|snapshot|loan)", "actors/message", "actors/message/.*", "actors/stage", "actors/broker/image", "own brains"}},
 	{name: "node", packages: []string{"node"}, ours: []string{"actors/.*", "persistence/.*", "transport/.*", "node"}},
 	{name: "beside", packages: []string{"sdk", "sdk/*"}, ours: []string{"persistence/record", "sdk/.*", "node"}},
 	{name: "outside", packages: []string{".", "sim", "sim/*", "cmd/*", "cmd/*/*", "examples/*", "docs", "docs/*", "tests", "tests/*", "tests/*/*"}, ours: []string{".*"}},

@@ -30,6 +30,9 @@ type Pulled struct {
 	DivergingEpoch int32
 	DivergingEnd   int64
 	Batches        []byte // whole batches, offsets and epochs set
+	// Lent is the memory that Batches lie in, if that is lent (persistence/loan). Who has the word gives it back when nobody needs the
+	// batches any more. It does not cross between nodes.
+	Lent []byte
 	// Gaps: offsets may be missing between them, since the leader's log is compacted, or was once.
 	Gaps bool
 }

@@ -20,6 +20,7 @@ type scribe struct {
 
 	to  *msgpack.Encoder // nil: it reads
 	out []byte
+	end []byte // raw bytes that belong behind out
 
 	from *msgpack.Decoder
 	in   bytes.Reader // what is left to read
@@ -185,7 +186,7 @@ func (s *scribe) raw(v *[]byte) {
 		return
 	}
 	if s.to != nil {
-		s.out = append(s.out, *v...)
+		s.end = *v
 		return
 	}
 	if n := s.left(); n > 0 {

@@ -183,15 +183,21 @@ var words = [...]func() Word{
 
 // AppendWord appends a word's bytes to b. It fails only for nil.
 func AppendWord(b []byte, w Word) ([]byte, error) {
+	b, raw, err := AppendHead(b, w)
+	return append(b, raw...), err
+}
+
+// AppendHead appends a word's bytes to b but for the raw ones at its end, which are the word's own and not copied. It fails only for nil.
+func AppendHead(b []byte, w Word) (head, raw []byte, err error) {
 	if w == nil {
-		return b, errNoWord
+		return b, nil, errNoWord
 	}
 	s := new(scribe)
 	s.write(append(slices.Grow(b, headerRoom), byte(w.word())), w)
 	if s.err != nil {
-		return b, fmt.Errorf("message: a %T cannot be written: %w", w, s.err)
+		return b, nil, fmt.Errorf("message: a %T cannot be written: %w", w, s.err)
 	}
-	return s.out, nil
+	return s.out, s.end, nil
 }
 
 // DecodeWord reads one word from b, which is to be the whole word and nothing else. The word belongs to the caller; its record

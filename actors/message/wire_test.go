@@ -67,6 +67,9 @@ func TestEveryWordComesBackAsItWas(t *testing.T) {
 	for of := wordRaft; int(of) < len(words); of++ {
 		t.Run(reflect.TypeOf(words[of]()).Elem().Name(), rapid.MakeCheck(func(t *rapid.T) {
 			w := anyWord(t, of)
+			if m, ok := w.(*Pulled); ok {
+				m.Lent = nil // it stays where it is
+			}
 			before := rapid.SliceOf(rapid.Byte()).Draw(t, "before")
 			b, err := AppendWord(bytes.Clone(before), w)
 			if err != nil {

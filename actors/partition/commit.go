@@ -39,6 +39,7 @@ func (p *Partition) synced(c stage.Context, m *message.Synced) {
 		return
 	}
 	p.answered += uint64(m.Commits)
+	p.release()
 	p.post.suspect = false // the first commit after a failure has all files synced
 	out := p.replica.Synced(m.End)
 	switch {

@@ -2,12 +2,14 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -30,6 +32,13 @@ type follow struct {
 	resting bool            // a repull is on its way
 	draw    drawing
 	share   int32 // that was drawn for the pull; 0: it is not throttled
+	held    []borrowed
+}
+
+// borrowed is memory with batches in it that the disk may be writing to its journal, until it has answered so many commits.
+type borrowed struct {
+	commits uint64
+	memory  []byte
 }
 
 // mustPull says that this replica follows and its leader has no pull of it, nor will it get one by itself.
@@ -127,9 +136,28 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 		c.Log().Error("what the leader sent was not appended", "topic", p.replica.Office().Name, "leader", m.LeaderEpoch, "err", err)
 		p.pause(c)
 	}
+	p.hold(m.Lent)
 	p.carryOut(c, p.replica.Told(max(m.HighWatermark, m.LogStart))) // what it has deleted was committed
 	p.followStart(c, m.LogStart)
 	p.pull(c)
+}
+
+// hold keeps what came until the disk needs it no more.
+func (p *Partition) hold(memory []byte) {
+	if memory != nil {
+		p.follow.held = append(p.follow.held, borrowed{p.commits, memory})
+		p.release()
+	}
+}
+
+// release gives back what the disk needs no more.
+func (p *Partition) release() {
+	n := 0
+	for n < len(p.follow.held) && p.follow.held[n].commits <= p.answered {
+		loan.GiveBack(p.follow.held[n].memory)
+		n++
+	}
+	p.follow.held = slices.Delete(p.follow.held, 0, n)
 }
 
 // cramp tells the leader that it need not wait for this follower, whose disk has no room.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
@@ -267,13 +268,13 @@ func check(v message.View, from, end int64) (damaged []message.Damaged, next int
 	return damaged, next, err
 }
 
-// read reads whole batches into one buffer, and checks them: what is damaged goes to nobody. What comes in front of it does.
+// read reads whole batches into one lent buffer, and checks them: what is damaged goes to nobody. What comes in front of it does.
 func read(v message.View, at, limit int64, most int, gaps bool) ([]byte, error) {
 	s, err := v.Read(at, limit, most, true)
 	if err != nil || s.Bytes == 0 {
 		return nil, err
 	}
-	raw := make([]byte, s.Bytes)
+	raw := loan.Lend(s.Bytes)[:s.Bytes]
 	if _, err := s.File.ReadAt(raw, s.At); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 )
 
 const (
@@ -85,8 +86,8 @@ func (p *Partition) bringAll(c stage.Context) {
 // gathered is what comes back from reading elsewhere.
 type gathered struct {
 	from  stage.Caller
-	share int32 // that was drawn for it; 0: it is not throttled
-	raw   []byte
+	share int32  // that was drawn for it; 0: it is not throttled
+	raw   []byte // lent
 	err   error
 }
 
@@ -109,6 +110,7 @@ func (p *Partition) gathered(c stage.Context, m *gathered) {
 	p.spent(c, message.LeaderSide, len(m.raw), m.share)
 	i := slices.IndexFunc(p.followers.pulls, func(q pulling) bool { return q.from == m.from })
 	if i < 0 || p.phase != open {
+		loan.GiveBack(m.raw)
 		return
 	}
 	if m.err == nil && len(m.raw) > 0 {
@@ -130,7 +132,7 @@ func (p *Partition) answerPull(c stage.Context, i int, raw []byte) {
 	from := p.followers.pulls[i].from
 	p.strikePull(i)
 	a := p.replica.Answer(message.OK, p.replica.Start())
-	a.Batches, a.Gaps = raw, p.log.Compacted()
+	a.Batches, a.Lent, a.Gaps = raw, raw, p.log.Compacted()
 	c.Answer(from, a)
 }
 

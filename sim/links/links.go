@@ -26,7 +26,8 @@ type Result struct {
 }
 
 var limits = link.Limits{FrameBytes: 24, LetterBytes: 64, Window: [link.Lanes]int{80, 60}, Queue: [link.Lanes]int{240, 240},
-	Beat: time.Second, Silence: 3 * time.Second}
+	Beat: time.Second, Silence: 3 * time.Second,
+	GiveBack: func(b []byte) { clear(b) }}
 
 const (
 	step      = 50 * time.Millisecond
@@ -142,7 +143,8 @@ func (w *world) push(e *end, on int) {
 	b := make([]byte, link.Prefix+16+w.chance.IntN(40))
 	binary.BigEndian.PutUint64(b[link.Prefix:], e.session)
 	binary.BigEndian.PutUint64(b[link.Prefix+8:], e.pushed[on]+1)
-	if e.link.Push(message.Lane(on), b) {
+	cut := link.Prefix + int(e.pushed[on]%16)
+	if e.link.Push(message.Lane(on), link.Letter{Head: b[:cut], Body: b[cut:], Lent: b}) {
 		e.pushed[on]++
 	}
 }
@@ -170,8 +172,8 @@ func (w *world) read(e *end, on int) {
 			w.fail(check.LinkInOrder, "node %d cannot read a frame: %v.", e.node, err)
 			return
 		}
-		for _, b := range e.link.Take(&f, w.now()) {
-			w.heard(e, on, b)
+		for _, l := range e.link.Take(&f, w.now()) {
+			w.heard(e, on, l.Body)
 		}
 		e.link.Consumed(&f)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 )
 
 // way is one direction of a link.
@@ -70,9 +71,17 @@ func pack(l stage.Letter) parcel {
 		return p
 	}
 	p.lane = message.LaneOf(l.Word)
+	room := []byte(nil)
+	pulled, _ := l.Word.(*message.Pulled)
+	if pulled != nil {
+		room = loan.Lend(headerBytes + len(pulled.Batches))
+	}
 	var err error
-	if p.bytes, err = message.AppendWord(nil, l.Word); err != nil {
+	if p.bytes, err = message.AppendWord(room, l.Word); err != nil {
 		panic(fmt.Sprintf("network: %T cannot be encoded: %v", l.Word, err))
+	}
+	if pulled != nil {
+		loan.GiveBack(pulled.Lent)
 	}
 	p.Word = nil
 	return p
@@ -86,6 +95,9 @@ func (p parcel) open() stage.Letter {
 	w, err := message.DecodeWord(p.bytes)
 	if err != nil {
 		panic(fmt.Sprintf("network: a word from %v to %v cannot be decoded: %v", p.From, p.To, err))
+	}
+	if pulled, ok := w.(*message.Pulled); ok {
+		pulled.Lent = p.bytes
 	}
 	p.Letter.Word = w
 	return p.Letter

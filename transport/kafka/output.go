@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/loan"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
 
@@ -191,7 +192,7 @@ func (g *pieces) add(b []byte) error {
 
 // copy reads a slice into memory.
 func (g *pieces) copy(s *message.Slice) error {
-	b := lend(s.Bytes)[:s.Bytes]
+	b := loan.Lend(s.Bytes)[:s.Bytes]
 	g.copies = append(g.copies, b)
 	if _, err := readFull(s.File, b, s.At); err != nil {
 		return err
@@ -214,7 +215,7 @@ func (g *pieces) flush() error {
 
 func (g *pieces) recycle() {
 	for _, b := range g.copies {
-		giveBack(b)
+		loan.GiveBack(b)
 	}
 	clear(g.list)
 	g.list, g.copies, g.bytes = g.list[:0], g.copies[:0], 0
@@ -237,8 +238,8 @@ func (o *output) sendSlice(s *message.Slice) error {
 		}
 		s = &message.Slice{File: s.File, At: s.At + int64(sent), Bytes: s.Bytes - sent}
 	}
-	b := lend(gatherBytes)
-	defer giveBack(b)
+	b := loan.Lend(gatherBytes)
+	defer loan.GiveBack(b)
 	for at := 0; at < s.Bytes; {
 		chunk := b[:min(gatherBytes, s.Bytes-at)]
 		if _, err := readFull(s.File, chunk, s.At+int64(at)); err != nil {

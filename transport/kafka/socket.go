@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/persistence/loan"
 )
 
 // socket is a client's TCP connection: a goroutine that cuts frames, and the Wire of its connection actor. While it waits
@@ -97,7 +98,7 @@ func (s *socket) frames() error {
 		}
 		s.l.stage.Deliver(s.at, &Frame{Bytes: body, Done: func(reusable bool) {
 			if reusable {
-				giveBack(body)
+				loan.GiveBack(body)
 			}
 			s.done(size)
 		}})
@@ -257,13 +258,13 @@ func (in *input) try(fd uintptr) bool {
 
 func (in *input) rent() {
 	if in.rented == nil {
-		in.rented = lend(inputBuffer)[:inputBuffer]
+		in.rented = loan.Lend(inputBuffer)[:inputBuffer]
 	}
 }
 
 func (in *input) release() {
 	if in.rented != nil {
-		giveBack(in.rented)
+		loan.GiveBack(in.rented)
 		in.rented, in.buffer = nil, nil
 	}
 }
@@ -285,7 +286,7 @@ const (
 
 // body reads the rest of a frame into memory of its own.
 func (in *input) body(size int) ([]byte, error) {
-	b := lend(min(size, max(trust, in.trusted)))
+	b := loan.Lend(min(size, max(trust, in.trusted)))
 	n := min(size, len(in.buffer))
 	b = append(b, in.buffer[:n]...)
 	if in.buffer = in.buffer[n:]; len(b) == size {
@@ -297,14 +298,14 @@ func (in *input) body(size int) ([]byte, error) {
 	}
 	for len(b) < size {
 		if len(b) == cap(b) {
-			more := append(lend(min(size, 2*cap(b))), b...)
-			giveBack(b)
+			more := append(loan.Lend(min(size, 2*cap(b))), b...)
+			loan.GiveBack(b)
 			b = more
 		}
 		n, err := in.conn.Read(b[len(b):min(size, cap(b))])
 		b = b[:len(b)+n]
 		if in.charge(len(b)); err != nil && len(b) < size {
-			giveBack(b)
+			loan.GiveBack(b)
 			return nil, fmt.Errorf("in the middle of a request of %d bytes: %w", size, err)
 		}
 	}

@@ -338,13 +338,3 @@ func TestAPortInUse(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
-
-func TestClassesWasteLittle(t *testing.T) {
-	for size := 1; size < 20<<20; size += 1 + size/7 {
-		b := lend(size)
-		if cap(b) < size || size > 4096 && cap(b) > size+size/4+1 {
-			t.Errorf("%d bytes are lent %d", size, cap(b))
-		}
-		giveBack(b)
-	}
-}

@@ -105,16 +105,19 @@ func (l *lane) receive(b []byte) {
 }
 
 // deliver hands a letter to the stage. Where its word is unknown, who waits for it or for its answer is told that there will be none.
-func (l *lane) deliver(p *peer, b []byte) {
-	letter, known, err := readLetter(b)
+func (l *lane) deliver(p *peer, came link.Letter) {
+	letter, known, err := readLetter(came.Body)
 	if err == nil && (letter.From.Node != p.node || letter.To.Node != l.mesh.o.Node) {
 		known, err = false, errLetter
 	}
 	if err == nil {
+		if w, ok := letter.Word.(*message.Pulled); ok {
+			w.Lent = came.Lent
+		}
 		l.mesh.o.Receive(letter)
 		return
 	}
-	l.mesh.complain(err, len(b), time.Now())
+	l.mesh.complain(err, len(came.Body), time.Now())
 	switch {
 	case !known:
 		p.change(func(k *link.Link) { k.Reset("a letter could not be read: " + err.Error()) })

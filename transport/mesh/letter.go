@@ -16,20 +16,23 @@ import (
 
 var errLetter = errors.New("it is no letter")
 
-// newLetter makes a letter's bytes, with room for its size in front.
-func newLetter(l *stage.Letter) ([]byte, error) {
-	size := 128
-	if w, ok := l.Word.(*message.Pulled); ok {
-		size += len(w.Batches)
-	}
-	b := make([]byte, link.Prefix, size)
+// headRoom is what a letter takes without raw bytes, as a rule.
+const headRoom = 160
+
+// newLetter makes a letter's bytes. Record batches stay where they are; if they are lent, the link gives them back.
+func newLetter(l *stage.Letter) (out link.Letter, err error) {
+	b := make([]byte, link.Prefix, headRoom)
 	b = append(b, byte(l.Kind))
 	b = binary.BigEndian.AppendUint64(b, l.Request)
-	b = appendAddress(appendAddress(b, l.From), l.To)
+	out.Head = appendAddress(appendAddress(b, l.From), l.To)
 	if l.Word == nil {
-		return b, nil
+		return out, nil
 	}
-	return message.AppendWord(b, l.Word)
+	if w, ok := l.Word.(*message.Pulled); ok {
+		out.Lent = w.Lent
+	}
+	out.Head, out.Body, err = message.AppendHead(out.Head, l.Word)
+	return out, err
 }
 
 func appendAddress(b []byte, a message.Address) []byte {

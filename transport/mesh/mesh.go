@@ -138,13 +138,13 @@ func (m *Mesh) Send(l stage.Letter) {
 		return
 	}
 	on := message.LaneOf(l.Word)
-	b, err := newLetter(&l)
+	letter, err := newLetter(&l)
 	if err != nil {
 		m.o.Log.Error("mesh: a letter can not be written", "to", l.To.String(), "err", err)
 		p.change(func(k *link.Link) { k.Reset("a letter could not be written") })
 		return
 	}
-	p.change(func(k *link.Link) { k.Push(on, b) })
+	p.change(func(k *link.Link) { k.Push(on, letter) })
 }
 
 // peer is the node's, made when it is first spoken of; nil when there are too many.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 	"github.com/troupe-broker/troupe/transport/mesh/link"
 )
 
@@ -52,6 +53,7 @@ var defaults = Limits{
 	FrameBytes: 32 << 10, LetterBytes: 64 << 20,
 	Window: [link.Lanes]int{1 << 20, 8 << 20}, Queue: [link.Lanes]int{16 << 20, 128 << 20},
 	Beat: 500 * time.Millisecond, Silence: 2 * time.Second,
+	Lend: loan.Lend, GiveBack: loan.GiveBack,
 }
 
 func withDefaults(l Limits) Limits {
@@ -71,6 +73,9 @@ func withDefaults(l Limits) Limits {
 	}
 	if l.Silence <= 0 {
 		l.Silence = defaults.Silence
+	}
+	if l.Lend == nil {
+		l.Lend, l.GiveBack = defaults.Lend, defaults.GiveBack
 	}
 	return l
 }

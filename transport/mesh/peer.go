@@ -70,7 +70,7 @@ func (p *peer) mend(now time.Time) {
 }
 
 // take hands a frame to the link and returns the letters that it completes.
-func (p *peer) take(f *link.Frame, now time.Time) (letters [][]byte) {
+func (p *peer) take(f *link.Frame, now time.Time) (letters []link.Letter) {
 	p.change(func(k *link.Link) { letters = k.Take(f, now) })
 	return letters
 }

@@ -41,11 +41,12 @@ func TestFramesThatAreNotOursAreCountedAndDropped(t *testing.T) {
 
 func TestAnUnknownWordIsAnsweredWithDown(t *testing.T) {
 	a, b := pair(t)
-	raw, err := newLetter(&stage.Letter{From: message.BrokerAt(1), To: message.BrokerAt(2), Kind: stage.LetterWord, Request: 77})
+	unknown, err := newLetter(&stage.Letter{From: message.BrokerAt(1), To: message.BrokerAt(2), Kind: stage.LetterWord, Request: 77})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.peer(2).change(func(k *link.Link) { k.Push(message.Control, append(raw, 0xff, 1, 2)) })
+	unknown.Body = []byte{0xff, 1, 2}
+	a.peer(2).change(func(k *link.Link) { k.Push(message.Control, unknown) })
 	eventually(t, "the asker is told", func() bool { return len(a.letters()) == 1 })
 	want := stage.Letter{From: message.BrokerAt(2), To: message.BrokerAt(1), Kind: stage.LetterDown, Request: 77}
 	if got := a.letters()[0]; got != want || b.Counts().Resets != 0 || b.Counts().Refused != 1 {
@@ -66,7 +67,7 @@ func TestLettersComeBackAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _, err := readLetter(b[link.Prefix:]); err != nil || !reflect.DeepEqual(got, l) {
+		if got, _, err := readLetter(append(b.Head[link.Prefix:], b.Body...)); err != nil || !reflect.DeepEqual(got, l) {
 			t.Errorf("%+v came back as %+v, %v", l, got, err)
 		}
 	}
@@ -74,7 +75,7 @@ func TestLettersComeBackAsTheyWere(t *testing.T) {
 
 func FuzzLetter(f *testing.F) {
 	b, _ := newLetter(&stage.Letter{From: message.BrokerAt(1), To: message.BrokerAt(2), Kind: stage.LetterWord, Word: &message.Pull{}})
-	f.Add(b[link.Prefix:])
+	f.Add(b.Head[link.Prefix:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if l, known, err := readLetter(b); err == nil && (!known || (l.Word == nil) != (l.Kind > stage.LetterAnswer)) {
 			t.Fatalf("%x is read as %+v", b, l)

@@ -54,8 +54,8 @@ func FuzzFrame(f *testing.F) {
 		a, z := s.ends[0].link, s.ends[1].link
 		piece := Frame{Kind: Data, From: a.self, To: z.self, Sequence: z.lanes[0].last + 1, Payload: b}
 		for _, l := range z.Take(&piece, s.now) {
-			if len(l) > small.LetterBytes {
-				t.Fatalf("a letter of %d bytes", len(l))
+			if len(l.Body) > small.LetterBytes {
+				t.Fatalf("a letter of %d bytes", len(l.Body))
 			}
 		}
 	})

@@ -14,13 +14,35 @@ const Prefix = 4
 // reassembleMax is how much room is made for a letter on the word of its size alone.
 const reassembleMax = 1 << 20
 
+// Letter is what a link carries: bytes whose meaning is not its business.
+//
+//	size (4), head, body
+type Letter struct {
+	Head []byte // its first Prefix bytes are left free for the size
+	Body []byte // what follows, as it is; may be empty
+	// Lent is the memory that Body lies in, if that is lent: given back when the letter was sent. Of a letter that came it is whose
+	// takes the letter.
+	Lent []byte
+}
+
+func (l *Letter) size() int { return len(l.Head) + len(l.Body) }
+
+// from is what is left of head or body behind the first at bytes.
+func (l *Letter) from(at int) []byte {
+	if at < len(l.Head) {
+		return l.Head[at:]
+	}
+	return l.Body[at-len(l.Head):]
+}
+
 // lane is one direction each of sending and receiving.
 type lane struct {
 	peer      Mark // the other end's as heard on this lane
 	confirmed bool // the other end hears us here
 
-	queue    [][]byte // letters with their sizes, the first maybe sent in part
-	queued   int      // bytes of it
+	queue    []Letter // with their sizes
+	begun    int      // bytes of the first that are sent
+	queued   int      // bytes that are not
 	sequence uint64   // of the last frame
 	sent     uint64   // bytes of payload in this session
 	allowed  uint64   // and as many may be
@@ -43,25 +65,29 @@ func (l *lane) clear(granted uint64) {
 	}
 }
 
-func (l *lane) push(letter []byte) {
-	binary.BigEndian.PutUint32(letter, uint32(len(letter)-Prefix))
+func (l *lane) push(letter Letter) {
+	binary.BigEndian.PutUint32(letter.Head, uint32(letter.size()-Prefix))
 	l.queue = append(l.queue, letter)
-	l.queued += len(letter)
+	l.queued += letter.size()
 }
 
 // ready says that there is something to send and credit for it, or that a beat is due.
 func (l *lane) ready() bool { return l.beat || l.queued > 0 && l.sent < l.allowed }
 
 // cut appends the next piece of the stream: what waits, as far as a frame's size and the credit reach.
-func (l *lane) cut(b []byte, most int) []byte {
-	room := int(min(uint64(most), l.allowed-min(l.allowed, l.sent)))
+func (l *lane) cut(b []byte, limits *Limits) []byte {
+	room := int(min(uint64(limits.FrameBytes), l.allowed-min(l.allowed, l.sent)))
 	l.sent += uint64(min(room, l.queued))
 	for room > 0 && len(l.queue) > 0 {
-		n := min(room, len(l.queue[0]))
-		b = append(b, l.queue[0][:n]...)
-		room, l.queued = room-n, l.queued-n
-		if l.queue[0] = l.queue[0][n:]; len(l.queue[0]) == 0 {
-			l.queue[0], l.queue = nil, l.queue[1:]
+		first := &l.queue[0]
+		piece := first.from(l.begun)
+		n := min(room, len(piece))
+		b = append(b, piece[:n]...)
+		room, l.queued, l.begun = room-n, l.queued-n, l.begun+n
+		if l.begun == first.size() {
+			limits.giveBack(first.Lent)
+			*first = Letter{}
+			l.queue, l.begun = l.queue[1:], 0
 		}
 	}
 	return b
@@ -84,7 +110,7 @@ type stream struct {
 }
 
 // add takes the next piece and returns the letters that are whole. Letters that lie in the piece are not copied.
-func (s *stream) add(b []byte, most int) (letters [][]byte, err error) {
+func (s *stream) add(b []byte, limits *Limits) (letters []Letter, err error) {
 	for len(b) > 0 {
 		if s.sized < Prefix {
 			n := copy(s.size[s.sized:], b)
@@ -92,19 +118,19 @@ func (s *stream) add(b []byte, most int) (letters [][]byte, err error) {
 			if s.sized < Prefix {
 				return letters, nil
 			}
-			if s.want = int(binary.BigEndian.Uint32(s.size[:])); s.want > most {
-				return letters, fmt.Errorf("a letter of %d bytes is above the limit of %d", s.want, most)
+			if s.want = int(binary.BigEndian.Uint32(s.size[:])); s.want > limits.LetterBytes {
+				return letters, fmt.Errorf("a letter of %d bytes is above the limit of %d", s.want, limits.LetterBytes)
 			}
 		}
 		if len(s.part) == 0 && len(b) >= s.want {
-			letters = append(letters, b[:s.want:s.want])
+			letters = append(letters, Letter{Body: b[:s.want:s.want]})
 			b = b[s.want:]
 			*s = stream{}
 			continue
 		}
-		b = s.gather(b)
+		b = s.gather(b, limits)
 		if len(s.part) == s.want {
-			letters = append(letters, s.part)
+			letters = append(letters, Letter{Body: s.part, Lent: s.part})
 			*s = stream{}
 		}
 	}
@@ -112,11 +138,15 @@ func (s *stream) add(b []byte, most int) (letters [][]byte, err error) {
 }
 
 // gather takes what belongs to the letter that is under way and returns the rest.
-func (s *stream) gather(b []byte) []byte {
-	if s.part == nil {
-		s.part = make([]byte, 0, min(s.want, reassembleMax))
-	}
+func (s *stream) gather(b []byte, limits *Limits) []byte {
 	n := min(len(b), s.want-len(s.part))
+	if s.part == nil {
+		s.part = limits.lend(min(s.want, reassembleMax))
+	} else if len(s.part)+n > cap(s.part) {
+		more := append(limits.lend(min(s.want, 2*cap(s.part))), s.part...)
+		limits.giveBack(s.part)
+		s.part = more
+	}
 	s.part = append(s.part, b[:n]...)
 	return b[n:]
 }

@@ -41,6 +41,24 @@ type Limits struct {
 	Queue       [Lanes]int    // bytes that may wait here to be sent, per lane; above it the link is reset
 	Beat        time.Duration // an idle lane sends an empty frame this often; a link that is not up says hello twice as often
 	Silence     time.Duration // a lane without a frame for so long resets the link
+
+	// Lend is a buffer of no length with at least that much room, for a letter that comes in pieces; nil: make. GiveBack takes what was
+	// lent, here or to who pushed a letter, when the link needs it no more; nil: nobody wants it. What is dropped is not given back.
+	Lend     func(size int) []byte
+	GiveBack func([]byte)
+}
+
+func (l *Limits) lend(size int) []byte {
+	if l.Lend == nil {
+		return make([]byte, 0, size)
+	}
+	return l.Lend(size)
+}
+
+func (l *Limits) giveBack(b []byte) {
+	if l.GiveBack != nil && b != nil {
+		l.GiveBack(b)
+	}
 }
 
 // State is where a link stands.
@@ -100,9 +118,8 @@ func (l *Link) State() State { return l.state }
 // Why is the sentence about what broke the link; empty unless it is Broken.
 func (l *Link) Why() string { return l.why }
 
-// Push lets a letter wait for its turn. Its first Prefix bytes are to be left free. It is false if the letter was dropped: then
-// the link is broken, now or with the next Tick.
-func (l *Link) Push(on message.Lane, letter []byte) bool {
+// Push lets a letter wait for its turn. It is false if the letter was dropped: then the link is broken, now or with the next Tick.
+func (l *Link) Push(on message.Lane, letter Letter) bool {
 	switch l.state {
 	case Down:
 		l.dropped = true
@@ -110,9 +127,9 @@ func (l *Link) Push(on message.Lane, letter []byte) bool {
 	case Broken:
 		return false
 	}
-	queued := l.lanes[on].queued + len(letter)
-	if len(letter)-Prefix > l.limits.LetterBytes {
-		return l.reset("a letter of %d bytes is above the limit of %d", len(letter)-Prefix, l.limits.LetterBytes)
+	queued := l.lanes[on].queued + letter.size()
+	if size := letter.size() - Prefix; size > l.limits.LetterBytes {
+		return l.reset("a letter of %d bytes is above the limit of %d", size, l.limits.LetterBytes)
 	}
 	if queued > l.limits.Queue[on] {
 		return l.reset("%d bytes wait in lane %d: the other end does not keep up", queued, on)
@@ -220,12 +237,12 @@ func (l *Link) Next(on message.Lane, now time.Time, b []byte) []byte {
 	lane.spoke, lane.beat = now, false
 	f.Kind, f.Sequence = Data, lane.sequence
 	start := len(b)
-	return seal(lane.cut(appendHeader(b, &f), l.limits.FrameBytes), start)
+	return seal(lane.cut(appendHeader(b, &f), &l.limits), start)
 }
 
-// Take takes a frame of the other end and returns the letters that it completes, which may be parts of its payload. The frame
-// is of the right cluster. Its bytes count against the other end's credit until Consumed.
-func (l *Link) Take(f *Frame, now time.Time) [][]byte {
+// Take takes a frame of the other end and returns the letters that it completes, all Body. One without Lent is a part of the payload.
+// The frame is of the right cluster. Its bytes count against the other end's credit until Consumed.
+func (l *Link) Take(f *Frame, now time.Time) []Letter {
 	if f.From.Session == 0 {
 		return nil
 	}
@@ -243,7 +260,7 @@ func (l *Link) Take(f *Frame, now time.Time) [][]byte {
 	return l.takeData(lane, f)
 }
 
-func (l *Link) takeData(lane *lane, f *Frame) [][]byte {
+func (l *Link) takeData(lane *lane, f *Frame) []Letter {
 	switch {
 	case f.Sequence <= lane.last:
 		return nil // twice
@@ -256,7 +273,7 @@ func (l *Link) takeData(lane *lane, f *Frame) [][]byte {
 		l.reset("%d bytes came on lane %d and %d were granted", lane.received, f.Lane, lane.granted)
 		return nil
 	}
-	letters, err := lane.in.add(f.Payload, l.limits.LetterBytes)
+	letters, err := lane.in.add(f.Payload, &l.limits)
 	if err != nil {
 		l.reset("lane %d: %v", f.Lane, err)
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-var small = Limits{FrameBytes: 16, LetterBytes: 64, Window: [Lanes]int{40, 24}, Queue: [Lanes]int{120, 120}, Beat: time.Second, Silence: 3 * time.Second}
+var small = Limits{FrameBytes: 16, LetterBytes: 64, Window: [Lanes]int{40, 24}, Queue: [Lanes]int{120, 120}, Beat: time.Second, Silence: 3 * time.Second,
+	Lend: lend, GiveBack: giveBack}
 
 // end is one end of a link in a test, and what was delivered there in this session.
 type end struct {
@@ -43,14 +44,24 @@ func (s *scene) restart(i int) {
 	e.got, e.wires = [Lanes][]uint64{}, [Lanes][][]byte{}
 }
 
-// letter is a letter of n bytes, at least 8, that holds a number.
-func letter(number uint64, n int) []byte {
+// letter is a letter of n bytes, at least 8, that holds a number; its body begins anywhere.
+func letter(number uint64, n int) Letter {
 	b := make([]byte, Prefix+n)
 	binary.BigEndian.PutUint64(b[Prefix:], number)
 	for i := Prefix + 8; i < len(b); i++ {
 		b[i] = byte(number) + byte(i)
 	}
-	return b
+	cut := Prefix + int(number)%(n+1)
+	return Letter{Head: b[:cut], Body: b[cut:], Lent: b}
+}
+
+// lend and giveBack see to it that nobody looks at what was given back.
+func lend(size int) []byte { return make([]byte, 0, size) }
+
+func giveBack(b []byte) {
+	for i := range b[:cap(b)] {
+		b[:cap(b)][i] = 0xdb
+	}
 }
 
 // send moves every frame that is ready at an end onto the wire.
@@ -77,9 +88,9 @@ func (s *scene) read(i, on int) bool {
 		s.t.Fatalf("%v: %x", err, b)
 	}
 	for _, l := range e.link.Take(&f, s.now) {
-		number := binary.BigEndian.Uint64(l)
-		if want := letter(number, len(l)); !slices.Equal(want[Prefix:], l) {
-			s.t.Fatalf("letter %d is not what was sent: %x", number, l)
+		number := binary.BigEndian.Uint64(l.Body)
+		if want := letter(number, len(l.Body)); !slices.Equal(want.Lent[Prefix:], l.Body) {
+			s.t.Fatalf("letter %d is not what was sent: %x", number, l.Body)
 		}
 		e.got[on] = append(e.got[on], number)
 	}
