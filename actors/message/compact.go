@@ -19,7 +19,7 @@ type Soiled struct {
 	Partition PartitionID
 	Ratio     float64 // dirty bytes of all that would be read, from 0 to 1
 	Bytes     int64   // dirty ones
-	Due       bool    // more than min.cleanable.dirty.ratio, or older than max.compaction.lag.ms
+	Due       bool    // more than min.cleanable.dirty.ratio, of an internal topic more than half, or older than max.compaction.lag.ms
 	Overdue   bool    // that older one
 }
 

@@ -130,9 +130,10 @@ func (p *Partition) ripe(d log.Dirt, now time.Time) (wait time.Duration) {
 
 // soil tells the disk, unless it would hear nothing new.
 func (p *Partition) soil(c stage.Context, d log.Dirt, overdue bool) {
-	k, t := &p.compaction, &p.replica.Office().Config
+	k, o := &p.compaction, p.replica.Office()
+	outgrown := o.Internal && d.Dirty > d.Clean // see rolling
 	m := message.Soiled{Partition: p.post.ID, Ratio: d.Ratio(), Bytes: d.Dirty, Overdue: overdue,
-		Due: d.Dirty > 0 && (overdue || d.Ratio() > t.MinCleanableDirtyRatio)}
+		Due: d.Dirty > 0 && (overdue || outgrown || d.Ratio() > o.Config.MinCleanableDirtyRatio)}
 	if m == k.told {
 		return
 	}

@@ -3,6 +3,7 @@ package partition
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ type keyring struct {
 	acked  map[string]int64 // the last acknowledged offset of each key
 	values map[int64]string // what was acknowledged at an offset
 	freed  uint64
+	calm   bool // it does not crash
+	pad    int  // bytes of a value
 }
 
 func newKeyring(t *testing.T, seed uint64, change func(*message.Leadership)) *keyring {
@@ -54,7 +57,7 @@ func (w *keyring) begin() {
 
 // put writes a record, and waits until it is acknowledged.
 func (w *keyring) put() {
-	key, value := fmt.Sprint(w.r.IntN(10)), fmt.Sprint("value ", w.next)
+	key, value := fmt.Sprint(w.r.IntN(10)), fmt.Sprint("value ", w.next, strings.Repeat("x", w.pad))
 	b := record.NewBuilder(0)
 	b.ProducerID, b.ProducerEpoch, b.BaseSequence = 7, 0, w.next
 	b.Add(noon.UnixMilli(), []byte(key), []byte(value))
@@ -64,7 +67,7 @@ func (w *keyring) put() {
 		if life != w.lives {
 			life = w.lives
 			again := append([]byte(nil), raw...)
-			w.stage.Ask(message.PartitionAt(1, here), &message.Append{Batch: again, Acks: -1, FromClient: true}, time.Minute, func(answer any) {
+			w.stage.Ask(message.PartitionAt(1, here), &message.Append{Batch: again, Acks: -1, FromClient: !w.office.Internal}, time.Minute, func(answer any) {
 				a, ok := answer.(*message.Appended)
 				if !ok || a.Code != message.OK {
 					w.t.Fatalf("sequence %d: %+v", w.next, answer)
@@ -76,7 +79,7 @@ func (w *keyring) put() {
 			})
 		}
 		w.world.RunFor(time.Duration(100+w.r.IntN(900)) * time.Microsecond)
-		if w.r.IntN(60) == 0 {
+		if !w.calm && w.r.IntN(60) == 0 {
 			w.end()
 		}
 	}
@@ -250,4 +253,42 @@ func write(t *testing.T, l *log.Log, all *producers.Producers, b *record.Builder
 		t.Fatal(err)
 	}
 	all.Append(batch, noon)
+}
+
+// Offsets that are committed again and again make no log that has to be replayed for long: who coordinates next reads little more than what lives.
+func TestTheLogOfACoordinatorStaysSmall(t *testing.T) {
+	for _, internal := range []bool{true, false} {
+		w := newKeyring(t, 3, func(o *message.Leadership) {
+			o.Internal, o.Config.SegmentBytes, o.Config.MinCleanableDirtyRatio = internal, 100<<20, 0.9
+		})
+		w.calm, w.pad = true, 15000
+		most, written := int64(0), int64(0)
+		for range 1400 {
+			w.put()
+			written += int64(w.pad)
+			most = max(most, w.bytes())
+		}
+		w.judge()
+		switch small := most < 4*outgrownBytes; {
+		case small != internal:
+			t.Errorf("internal: %v: of %d bytes there were up to %d in the log", internal, written, most)
+		case internal && w.bytes() > 2*outgrownBytes:
+			t.Errorf("%d bytes are left", w.bytes())
+		}
+		w.stage.Close()
+	}
+}
+
+// bytes is how much the log's segments hold.
+func (w *keyring) bytes() (n int64) {
+	names, err := w.files.List(dir(here))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, name := range names {
+		if info, err := w.files.Stat(dir(here) + "/" + name); err == nil && strings.HasSuffix(name, ".log") {
+			n += info.Size()
+		}
+	}
+	return n
 }

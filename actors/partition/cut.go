@@ -87,7 +87,7 @@ func (p *Partition) shortened(c stage.Context, m *shortened) {
 	p.learn(m.known)
 	p.phase = open
 	out := p.replica.Truncated(p.log.End())
-	p.log.Configure(rolling(&p.replica.Office().Config))
+	p.log.Configure(rolling(p.replica.Office()))
 	p.sendCommit(c, &message.Commit{Base: p.log.End(), StartAt: p.cutting.anew, Files: p.log.Dirty()})
 	out.Changed = true // whatever was said about leadership meanwhile
 	p.begin(c, out)

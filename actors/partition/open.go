@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
-	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/partition/replica"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
@@ -89,7 +88,7 @@ func (p *Partition) open(c stage.Context) {
 	p.phase, p.handover = opening, new(log.Handover)
 	r, fs, now := p.recovered, c.FS(), c.Now()
 	options := log.Options{FS: fs, Dir: dir(p.post.ID), RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart, Suspect: r.Suspect, Reopened: p.reopened,
-		Config: rolling(&p.replica.Office().Config)}
+		Config: rolling(p.replica.Office())}
 	p.recovered = message.Recovered{RecoveryPoint: r.RecoveryPoint, LogStart: r.LogStart}
 	to, pass := p.handover, p.post.pass
 	p.post.pass = nil
@@ -154,7 +153,7 @@ func (p *Partition) opened(c stage.Context, f *found) {
 	p.tell(c, f)
 	p.learn(f.known)
 	p.phase = open
-	p.log.Configure(rolling(&p.replica.Office().Config))
+	p.log.Configure(rolling(p.replica.Office()))
 	p.sent = f.synced
 	out := p.replica.Opened(p.log.End(), f.synced, c.Now())
 	p.makeDurable(c, f)
@@ -228,8 +227,17 @@ func (p *Partition) makeDurable(c stage.Context, f *found) {
 	}
 }
 
-// rolling is the part of a topic's config that its log wants to know.
-func rolling(t *setting.Topic) log.Config {
-	return log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: rollAge(t.SegmentMillis, t.CleanupCompact, t.MaxCompactionLagMillis),
+// outgrownBytes is how large the last segment of a log may get that a coordinator replays, whatever lies before it.
+const outgrownBytes = 1 << 20
+
+// rolling is what a log wants to know of its topic. That of an internal one is replayed as a whole by who coordinates next: it ends its
+// segments early, so that this is a small multiple of what lives, and not all that was written until a segment was full.
+func rolling(o *message.Leadership) log.Config {
+	t := &o.Config
+	c := log.Config{SegmentBytes: t.SegmentBytes, SegmentAge: rollAge(t.SegmentMillis, t.CleanupCompact, t.MaxCompactionLagMillis),
 		IndexIntervalBytes: t.IndexIntervalBytes, Gaps: t.CleanupCompact}
+	if o.Internal && t.CleanupCompact {
+		c.OutgrownBytes = outgrownBytes
+	}
+	return c
 }

@@ -282,7 +282,7 @@ func (p *Partition) lead(c stage.Context, m *message.Leadership) {
 	}
 	p.hearAnew(c)
 	if p.phase == open {
-		p.log.Configure(rolling(&p.replica.Office().Config))
+		p.log.Configure(rolling(p.replica.Office()))
 		p.compaction.sealed = -1 // what is to be compacted may be another now
 		p.tidySoon(c)
 		p.carryOut(c, out)

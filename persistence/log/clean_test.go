@@ -688,3 +688,28 @@ func TestACopyWithGapsHasNoHolesBetweenSegments(t *testing.T) {
 		t.Fatalf("the copy ends at %d, opened again at %d, and the log at %d: %+v", c.End(), again.End(), l.End(), r)
 	}
 }
+
+// The last segment ends once it has outgrown a floor and what lies before it.
+func TestTheLastSegmentEndsWhenItHasOutgrownTheOthers(t *testing.T) {
+	o := keyed(vfs.Memory(vfs.MemoryOptions{}), 1<<20)
+	o.Config.OutgrownBytes = 500
+	l, _ := mustOpen(t, o)
+	d := newDiary(t, l, 1)
+	for range 400 {
+		d.write(1)
+		if active, before := l.size, l.shape.sealed; active > max(500, before)+1000 {
+			t.Fatalf("%d bytes are behind %d", active, before)
+		}
+	}
+	if n := len(l.shape.segments); n < 5 || n > 9 {
+		t.Fatalf("%d segments", n)
+	}
+	for range 20 {
+		d.write(40)
+		d.clean(d.options())
+	}
+	if l.Bytes() > 10_000 {
+		t.Fatalf("%d bytes, compacted all along", l.Bytes())
+	}
+	d.check(l, "in the end", false)
+}

@@ -42,9 +42,12 @@ type Options struct {
 
 // Config is how a log rolls and indexes.
 type Config struct {
-	SegmentBytes       int64         // 0: 1 GiB, which is also the most
-	SegmentAge         time.Duration // since the first append in the segment; 0: never
-	IndexIntervalBytes int32         // between two index entries; 0: 4096
+	SegmentBytes int64         // 0: 1 GiB, which is also the most
+	SegmentAge   time.Duration // since the first append in the segment; 0: never
+	// OutgrownBytes: the last segment ends, too, once it has outgrown this and all that lies before it, so that compaction reaches it; 0: not
+	// for that. What no pass has been through is then never much more than what one has left.
+	OutgrownBytes      int64
+	IndexIntervalBytes int32 // between two index entries; 0: 4096
 	// Gaps: offsets may be missing between batches, because the log is compacted. Without it every batch must begin
 	// where the one before it ended.
 	Gaps bool
