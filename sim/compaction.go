@@ -27,9 +27,27 @@ func (s *Scenario) drawCompaction(r *rand.Rand) {
 			t.compact(r)
 		}
 	}
+	s.drawMarkers(stream(s.Seed, "markers"))
 }
 
-// marked says that somebody writes transactions to a topic: what became of those is said of whole batches.
+// drawMarkers has topics compacted to which transactions are written, and the markers of those go sooner. A follower that was away for longer
+// than that would not hear of a transaction's end.
+func (s *Scenario) drawMarkers(r *rand.Rand) {
+	for i := range s.Topics {
+		if !s.marked(i) || r.IntN(2) == 0 {
+			continue
+		}
+		if s.Topics[i].compact(r); s.nodes() > 1 {
+			s.Topics[i].Configs["delete.retention.ms"] = "86400000"
+		}
+	}
+	if s.nodes() == 1 && r.IntN(2) == 0 {
+		s.Broker["log.cleaner.delete.retention.ms"] = pick(r, "200", "1000")
+		s.Broker["offsets.topic.segment.bytes"] = pick(r, "4000", "20000")
+	}
+}
+
+// marked says that somebody writes transactions to a topic.
 func (s *Scenario) marked(topic int) bool {
 	return slices.ContainsFunc(s.Clients, func(c workload.Spec) bool { return c.Kind == workload.Marking && c.Topic == topic })
 }

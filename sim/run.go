@@ -155,6 +155,7 @@ func (t *trial) rest() {
 	}
 	t.settle()
 	t.audit("audit")
+	t.stable.whole()
 	t.checkRest()
 	var before *workload.Audit
 	for i := range t.scenario.Recoveries {
@@ -167,6 +168,7 @@ func (t *trial) rest() {
 		t.startAll()
 		t.settle()
 		after := t.audit(fmt.Sprintf("audit-%d", i+1))
+		t.stable.whole()
 		if before != nil && !t.ended() {
 			if what := before.Differs(after); what != "" {
 				t.fail(check.RecoverTwice, "%s.", what)

@@ -50,18 +50,48 @@ func (w *stableWatch) at(h *host, p *check.Partition) {
 		return
 	}
 	b := view.Bounds()
-	for next := w.check.Next(h.ID, p, b); next < b.HighWatermark; {
-		s, err := view.Read(next, b.HighWatermark, 1<<20, true)
-		if err != nil || s.Bytes == 0 {
-			return
-		}
-		bytes := make([]byte, s.Bytes)
-		if _, err := s.File.ReadAt(bytes, s.At); err != nil && err != io.EOF {
-			return
-		}
-		w.check.Take(h.ID, p, record.Batch(bytes), s.Next)
-		next = s.Next
+	read := w.read(view, w.check.Next(h.ID, p, b), func(bytes record.Batch, next int64) { w.check.Take(h.ID, p, bytes, next) })
+	if !read {
+		return
 	}
 	w.seen[at] = b
 	w.check.Shows(h.ID, p, b)
+}
+
+// read reads a log from an offset up to its high watermark.
+func (w *stableWatch) read(view message.View, next int64, each func(bytes record.Batch, next int64)) bool {
+	for high := view.Bounds().HighWatermark; next < high; {
+		s, err := view.Read(next, high, 1<<20, true)
+		if err != nil || s.Bytes == 0 {
+			return false
+		}
+		bytes := make([]byte, s.Bytes)
+		if _, err := s.File.ReadAt(bytes, s.At); err != nil && err != io.EOF {
+			return false
+		}
+		each(record.Batch(bytes), s.Next)
+		next = s.Next
+	}
+	return true
+}
+
+// whole looks at all logs that are compacted from their start on.
+func (w *stableWatch) whole() {
+	if w == nil {
+		return
+	}
+	for _, h := range w.trial.hosts {
+		for _, t := range w.trial.topics {
+			for _, p := range t.Partitions {
+				view := h.View(p.ID())
+				if view == nil || !t.Compacted {
+					continue
+				}
+				var all record.Batch
+				if w.read(view, view.Bounds().LogStart, func(bytes record.Batch, _ int64) { all = append(all, bytes...) }) {
+					w.check.Whole(h.ID, p, all)
+				}
+			}
+		}
+	}
 }

@@ -30,6 +30,8 @@ type Sifted struct {
 	Epoch    int16
 	Sequence int32
 	records  []sifted
+	of       *Batch  // whose records they are
+	ends     *Marker // it is that
 }
 
 type sifted struct {
@@ -104,6 +106,9 @@ func (h *History) siftBatch(p *Partition, b record.Batch) (Found, bool) {
 		h.Fail(BytesAreKept, "%s: the batch at %d is not what it was.", p, f.Base)
 		return f, false
 	}
+	if b.Attributes().Has(record.Control) {
+		return f, h.siftMarker(p, b, f.Sifted)
+	}
 	for rec, err := range record.All(b, math.MaxInt32) {
 		at := f.Base + int64(rec.OffsetDelta)
 		r, known := h.records[recordPrint(&rec)]
@@ -117,9 +122,30 @@ func (h *History) siftBatch(p *Partition, b record.Batch) (Found, bool) {
 		if h.settle(r.batch, at-int64(r.index)) == nil {
 			return f, false
 		}
+		f.Sifted.of = r.batch
 		f.Sifted.records = append(f.Sifted.records, sifted{at, r.batch.Kept[r.index]})
 	}
 	return f, true
+}
+
+// siftMarker notes a marker, which is what it was wherever one was read.
+func (h *History) siftMarker(p *Partition, b record.Batch, s *Sifted) bool {
+	m, err := record.ParseControl(b)
+	if _, producer := h.producers[b.ProducerID()]; err != nil || !producer || m.Type != record.Abort && m.Type != record.Commit {
+		h.Fail(BytesAreKept, "%s: nobody has written the control batch at %d: %v.", p, b.BaseOffset(), err)
+		return false
+	}
+	is := Marker{b.ProducerID(), b.ProducerEpoch(), m.Type == record.Commit}
+	if was, read := p.ends[b.BaseOffset()]; read && was != is && h.lasting(p) {
+		h.Fail(BytesAreKept, "%s: the marker at %d was %+v and is %+v.", p, b.BaseOffset(), was, is)
+		return false
+	}
+	if p.ends == nil {
+		p.ends = map[int64]Marker{}
+	}
+	p.ends[b.BaseOffset()] = is
+	s.ends, s.Producer = &is, -1
+	return true
 }
 
 // wholeSifted checks a compacted partition that was read from its start to its high watermark.
@@ -142,6 +168,7 @@ func (h *History) wholeSifted(p *Partition, start, high int64, found []Found, no
 		h.Fail(OffsetsWithout, "%s: it could be read up to %d and its high watermark is %d.", p, next, high)
 	}
 	h.siftedSequences(p, found)
+	h.transactions(p, found)
 	h.lastOfKeys(p, start, high, here, last, nowMillis)
 }
 
@@ -170,8 +197,8 @@ func (h *History) siftedSequences(p *Partition, found []Found) {
 func (h *History) lastOfKeys(p *Partition, start, high int64, here map[int64]bool, last map[string]sifted, nowMillis int64) {
 	for o := min(int64(len(p.places)), high) - 1; o >= start; o-- {
 		at := p.places[o]
-		if at == nil || at.loose || len(at.batch.Kept) == 0 || here[o] {
-			continue
+		if at == nil || at.loose || len(at.batch.Kept) == 0 || here[o] || at.batch.Transactional && !p.fates[at.batch] {
+			continue // what is not known to be committed may be aborted
 		}
 		k := at.batch.Kept[o-at.base]
 		there, some := last[k.Key]
@@ -205,7 +232,7 @@ func (h *History) sameSifted(p *Partition, copies []Copy) {
 	deleted := map[string]bool{}
 	for _, b := range p.sent {
 		for _, k := range b.Kept {
-			deleted[k.Key] = deleted[k.Key] || k.Grave
+			deleted[k.Key] = deleted[k.Key] || k.Grave || b.Transactional // one that is aborted stays here longer than there
 		}
 	}
 	lasts := make([]map[string]int64, len(copies))

@@ -295,6 +295,7 @@ type Partition struct {
 	verdicts map[int64]verdict // of batches of transactions, by offset
 	fates    map[*Batch]bool   // whether transactions were committed, as clients were told
 	sent     []*Batch          // of a compacted topic
+	ends     map[int64]Marker  // likewise, that were read
 }
 
 // place is a batch at an offset.

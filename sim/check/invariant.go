@@ -84,6 +84,7 @@ var (
 	TxnOffsetsStay  = invariant("transaction-offsets-stay", "Offsets that were committed with a transaction do not go back, and there are none of one that was not.")
 	LastIsKept      = invariant("last-of-key-is-kept", "The last record of every key that was acknowledged or read is in a compacted log, at its offset.")
 	GravesStay      = invariant("tombstones-stay", "A tombstone stays in a compacted log for delete.retention.ms, and what it has deleted does not come back.")
+	MarkersStay     = invariant("markers-stay", "While a compacted log has anything of a transaction, it has its marker.")
 	ProducersKnown  = invariant("producers-are-known", "Compaction leaves what tells which sequence comes next from every producer, whatever happens to the node.")
 	LinkInOrder     = invariant("link-in-order", "A link delivers the letters of a session in their order, none missing before one that arrives, and none twice.")
 	LinkGoesOn      = invariant("link-goes-on", "Once the faults are over, letters arrive at both ends of a link on every lane within the bound.")

@@ -16,6 +16,14 @@ type Found struct {
 	Sifted *Sifted
 }
 
+// of is the batch that was found, nil where compaction has left no record of it, or the marker of a transaction.
+func (f *Found) of() (b *Batch, ends *Marker) {
+	if f.Sifted != nil {
+		return f.Sifted.of, f.Sifted.ends
+	}
+	return f.Batch, f.Batch.Ends
+}
+
 // Read checks what a fetch has brought: whole batches of one partition, the first of which holds offset. What a broker
 // sends of a batch that did not fit is not there.
 func (h *History) Read(p *Partition, floor Floor, offset, high int64, bytes []byte) []Found {

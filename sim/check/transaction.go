@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -76,28 +77,28 @@ func (h *History) ReadCommitted(p *Partition, floor Floor, offset, high, stable 
 			gone[aborted[0].Producer] = true
 			aborted = aborted[1:]
 		}
-		switch end := f.Batch.Ends; {
+		switch b, end := f.of(); {
 		case end != nil && !end.Commit:
 			delete(gone, end.Producer)
-		case end == nil && f.Batch.Transactional:
-			h.judge(p, f, !gone[f.Batch.Producer])
+		case end == nil && b != nil && b.Transactional:
+			h.judge(p, f.Base, b, !gone[b.Producer])
 		}
 	}
 	return found
 }
 
 // judge notes what a consumer made of a batch. Another must make the same of it.
-func (h *History) judge(p *Partition, f Found, kept bool) {
+func (h *History) judge(p *Partition, base int64, b *Batch, kept bool) {
 	if !h.lasting(p) {
 		return
 	}
-	if before, judged := p.verdicts[f.Base]; judged && before.batch == f.Batch && before.kept != kept {
-		h.Fail(AbortedUnseen, "%s: %v at offset %d was read as committed: %v, and now as committed: %v.", p, f.Batch, f.Base, before.kept, kept)
+	if before, judged := p.verdicts[base]; judged && before.batch == b && before.kept != kept {
+		h.Fail(AbortedUnseen, "%s: %v at offset %d was read as committed: %v, and now as committed: %v.", p, b, base, before.kept, kept)
 	}
 	if p.verdicts == nil {
 		p.verdicts = map[int64]verdict{}
 	}
-	p.verdicts[f.Base] = verdict{f.Batch, kept}
+	p.verdicts[base] = verdict{b, kept}
 }
 
 // lasting says that what was committed stays so, and that all of it can be read.
@@ -110,11 +111,11 @@ func (h *History) transactions(p *Partition, found []Found) {
 	}
 	ends := map[int64]*Marker{} // the next one behind, by producer
 	for _, f := range slices.Backward(found) {
-		b := f.Batch
-		if b.Ends != nil {
-			ends[b.Ends.Producer] = b.Ends
+		b, marker := f.of()
+		if marker != nil {
+			ends[marker.Producer] = marker
 		}
-		if !b.Transactional {
+		if b == nil || !b.Transactional {
 			continue
 		}
 		end := ends[b.Producer]
@@ -136,19 +137,23 @@ func (h *History) transactions(p *Partition, found []Found) {
 type Stable struct {
 	history *History
 	logs    map[replica]*replayed
-	marks   map[replica]int64 // the largest high watermark that a node has shown
+	marks   map[replica]int64              // the largest high watermark that a node has shown
+	ends    map[*Partition]map[int64]int64 // where the markers are, by the base offsets of what is in their transactions
 }
 
 // replayed is how far a replica's log was replayed.
 type replayed struct {
 	next   int64
-	open   map[int64]span // from the first to the last batch of transactions, by their producers
-	epoch  int32          // in which it led when it was looked at last; -1: it did not
-	stable int64          // then
+	open   map[int64]span    // from the first to the last batch of transactions, by their producers
+	parts  map[int64][]int64 // the base offsets of all of them
+	epoch  int32             // in which it led when it was looked at last; -1: it did not
+	stable int64             // then
 }
 
 // NewStable has seen nothing yet.
-func NewStable(h *History) *Stable { return &Stable{h, map[replica]*replayed{}, map[replica]int64{}} }
+func NewStable(h *History) *Stable {
+	return &Stable{h, map[replica]*replayed{}, map[replica]int64{}, map[*Partition]map[int64]int64{}}
+}
 
 // Forget forgets a node, which starts anew.
 func (s *Stable) Forget(node message.NodeID) {
@@ -164,32 +169,78 @@ func (s *Stable) Next(node message.NodeID, of *Partition, b message.Bounds) int6
 	at := replica{node, of.ID()}
 	r := s.logs[at]
 	if r == nil || b.HighWatermark < r.next {
-		r = &replayed{next: b.LogStart, open: map[int64]span{}, epoch: -1}
+		r = &replayed{next: b.LogStart, open: map[int64]span{}, parts: map[int64][]int64{}, epoch: -1}
 		s.logs[at] = r
 	}
 	if r.next < b.LogStart { // what was open may have ended where nobody can read any more
 		r.next = b.LogStart
 		clear(r.open)
+		clear(r.parts)
 	}
 	return r.next
 }
 
 // Take replays what was read: whole batches up to an offset.
-func (s *Stable) Take(node message.NodeID, of *Partition, bytes record.Batch, next int64) {
-	r := s.logs[replica{node, of.ID()}]
+func (s *Stable) Take(node message.NodeID, p *Partition, bytes record.Batch, next int64) {
+	r := s.logs[replica{node, p.ID()}]
 	r.next = next
-	for len(bytes) >= record.HeaderSize && bytes.Size() >= record.HeaderSize && bytes.Size() <= len(bytes) {
-		b := bytes[:bytes.Size()]
-		bytes = bytes[len(b):]
-		s, begun := r.open[b.ProducerID()]
+	for b := range batches(bytes) {
+		id := b.ProducerID()
+		of, begun := r.open[id]
 		switch a := b.Attributes(); {
 		case a.Has(record.Control):
-			delete(r.open, b.ProducerID())
+			s.end(p, r.parts[id], b.BaseOffset())
+			delete(r.open, id)
+			delete(r.parts, id)
 		case a.Has(record.Transactional):
-			if s.next = b.LastOffset() + 1; !begun {
-				s.first = b.BaseOffset()
+			if !begun {
+				of.first = b.BaseOffset()
 			}
-			r.open[b.ProducerID()] = s
+			of.next = b.NextOffset()
+			r.open[id], r.parts[id] = of, append(r.parts[id], b.BaseOffset())
+		}
+	}
+}
+
+// batches are the whole ones in front.
+func batches(bytes record.Batch) iter.Seq[record.Batch] {
+	return func(yield func(record.Batch) bool) {
+		for len(bytes) >= record.HeaderSize && bytes.Size() >= record.HeaderSize && bytes.Size() <= len(bytes) {
+			b := bytes[:bytes.Size()]
+			if bytes = bytes[len(b):]; !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// end notes where the marker of a transaction is, whose batches are at these offsets, unless it is known.
+func (s *Stable) end(of *Partition, parts []int64, marker int64) {
+	known := s.ends[of]
+	if known == nil {
+		known = map[int64]int64{}
+		s.ends[of] = known
+	}
+	for _, base := range parts {
+		if _, some := known[base]; !some {
+			known[base] = marker
+		}
+	}
+}
+
+// Whole holds a replica's log, as it is now, against what was in it before.
+func (s *Stable) Whole(node message.NodeID, of *Partition, bytes record.Batch) {
+	here, end := map[int64]bool{}, int64(0)
+	for b := range batches(bytes) {
+		here[b.BaseOffset()], end = true, b.NextOffset()
+	}
+	if !s.history.lasting(of) {
+		return
+	}
+	for b := range batches(bytes) {
+		marker, known := s.ends[of][b.BaseOffset()]
+		if a := b.Attributes(); known && marker < end && !here[marker] && a.Has(record.Transactional) && !a.Has(record.Control) {
+			s.history.Fail(MarkersStay, "%s on node %d: at offset %d there is something of a transaction of producer %d, and its marker at %d is gone.", of, node, b.BaseOffset(), b.ProducerID(), marker)
 		}
 	}
 }

@@ -129,6 +129,21 @@ func TestWhatBreaksAnInvariantOfTransactions(t *testing.T) {
 			w.Take(1, s.p, append(s.at(s.txn(0), 0, 0), s.marker(2, false)...), 3)
 			w.Shows(1, s.p, leads(3, 3))
 		}},
+		{MarkersStay, "compaction has taken a marker too early", func(s *scene) {
+			w, a, b := NewStable(s.History), s.txn(0), s.txn(2)
+			all := slices.Concat(s.at(a, 0, 0), s.at(b, 2, 0), s.marker(4, false), s.at(s.batch("a", -1), 5, 0))
+			w.Next(1, s.p, leads(7, 7))
+			w.Take(1, s.p, all, 7)
+			w.Whole(2, s.p, slices.Concat(record.Hollow(s.at(b, 2, 0)), s.at(s.batch("a", -1), 5, 0)))
+		}},
+		{nil, "compaction has taken a transaction and its marker", func(s *scene) {
+			w, a := NewStable(s.History), s.txn(0)
+			w.Next(1, s.p, leads(5, 5))
+			w.Take(1, s.p, slices.Concat(s.at(a, 0, 0), s.marker(2, false), s.at(s.batch("a", -1), 3, 0)), 5)
+			w.Whole(1, s.p, slices.Concat(s.at(s.batch("a", -1), 3, 0)))
+			w.Whole(2, s.p, slices.Concat(s.at(a, 0, 0), s.marker(2, false)))
+			w.Whole(3, s.p, slices.Concat(s.at(a, 0, 0))) // it has not got further yet
+		}},
 		{StableStays, "it falls", func(s *scene) {
 			w := NewStable(s.History)
 			w.Next(1, s.p, leads(2, 2))

@@ -54,6 +54,7 @@ type markLane struct {
 
 func newMarking(w World, h *check.History, s Spec, t *check.Topic) *marking {
 	m := &marking{link: newLink(w, h, s.Name), spec: s, topic: t, id: -1}
+	m.build.chance = m.chance
 	for _, i := range s.Lanes {
 		m.lanes = append(m.lanes, &markLane{to: t.Partitions[i]})
 	}
