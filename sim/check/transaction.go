@@ -144,10 +144,9 @@ type Stable struct {
 // replayed is how far a replica's log was replayed.
 type replayed struct {
 	next   int64
-	open   map[int64]span    // from the first to the last batch of transactions, by their producers
-	parts  map[int64][]int64 // the base offsets of all of them
-	epoch  int32             // in which it led when it was looked at last; -1: it did not
-	stable int64             // then
+	open   map[int64][]span // the batches of transactions, by their producers
+	epoch  int32            // in which it led when it was looked at last; -1: it did not
+	stable int64            // then
 }
 
 // NewStable has seen nothing yet.
@@ -169,13 +168,12 @@ func (s *Stable) Next(node message.NodeID, of *Partition, b message.Bounds) int6
 	at := replica{node, of.ID()}
 	r := s.logs[at]
 	if r == nil || b.HighWatermark < r.next {
-		r = &replayed{next: b.LogStart, open: map[int64]span{}, parts: map[int64][]int64{}, epoch: -1}
+		r = &replayed{next: b.LogStart, open: map[int64][]span{}, epoch: -1}
 		s.logs[at] = r
 	}
 	if r.next < b.LogStart { // what was open may have ended where nobody can read any more
 		r.next = b.LogStart
 		clear(r.open)
-		clear(r.parts)
 	}
 	return r.next
 }
@@ -185,19 +183,12 @@ func (s *Stable) Take(node message.NodeID, p *Partition, bytes record.Batch, nex
 	r := s.logs[replica{node, p.ID()}]
 	r.next = next
 	for b := range batches(bytes) {
-		id := b.ProducerID()
-		of, begun := r.open[id]
-		switch a := b.Attributes(); {
+		switch a, id := b.Attributes(), b.ProducerID(); {
 		case a.Has(record.Control):
-			s.end(p, r.parts[id], b.BaseOffset())
+			s.end(p, r.open[id], b.BaseOffset())
 			delete(r.open, id)
-			delete(r.parts, id)
 		case a.Has(record.Transactional):
-			if !begun {
-				of.first = b.BaseOffset()
-			}
-			of.next = b.NextOffset()
-			r.open[id], r.parts[id] = of, append(r.parts[id], b.BaseOffset())
+			r.open[id] = append(r.open[id], span{b.BaseOffset(), b.NextOffset()})
 		}
 	}
 }
@@ -214,16 +205,16 @@ func batches(bytes record.Batch) iter.Seq[record.Batch] {
 	}
 }
 
-// end notes where the marker of a transaction is, whose batches are at these offsets, unless it is known.
-func (s *Stable) end(of *Partition, parts []int64, marker int64) {
+// end notes where the marker of a transaction is, whose batches these are, unless it is known.
+func (s *Stable) end(of *Partition, parts []span, marker int64) {
 	known := s.ends[of]
 	if known == nil {
 		known = map[int64]int64{}
 		s.ends[of] = known
 	}
-	for _, base := range parts {
-		if _, some := known[base]; !some {
-			known[base] = marker
+	for _, part := range parts {
+		if _, some := known[part.first]; !some {
+			known[part.first] = marker
 		}
 	}
 }
@@ -254,9 +245,9 @@ func (s *Stable) Shows(node message.NodeID, of *Partition, b message.Bounds) {
 		return
 	}
 	most := b.HighWatermark
-	for _, s := range r.open {
-		if s.next > b.LogStart { // else who learns anew from the log knows nothing of it
-			most = min(most, max(s.first, b.LogStart))
+	for _, parts := range r.open { // who learns anew from the log knows nothing of those below its start
+		if i := slices.IndexFunc(parts, func(s span) bool { return s.next > b.LogStart }); i >= 0 {
+			most = min(most, max(parts[i].first, b.LogStart))
 		}
 	}
 	if b.LastStable > most {
