@@ -118,7 +118,7 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 		p.pause(c)
 		return
 	case replica.Cut, replica.Begin:
-		p.cut(c, truncation{to: at, anew: step == replica.Begin})
+		p.cut(c, p.truncation(step, at))
 		return
 	}
 	p.used = p.used || len(m.Batches) > 0
@@ -158,6 +158,15 @@ func (p *Partition) release() {
 		n++
 	}
 	p.follow.held = slices.Delete(p.follow.held, 0, n)
+}
+
+// truncation is the cut that the leader asks for. A copy that would lack what was overtaken only above the cut is thrown away, and begun as the
+// leader's next answer says.
+func (p *Partition) truncation(step replica.Step, at int64) truncation {
+	if step == replica.Cut && at < p.log.Proof() {
+		return truncation{anew: true}
+	}
+	return truncation{to: at, anew: step == replica.Begin}
 }
 
 // cramp tells the leader that it need not wait for this follower, whose disk has no room.

@@ -453,6 +453,10 @@ func (l *Log) Compacted() bool { return l.cleaned.known }
 // Rewritten is an offset below which batches may be missing that were appended.
 func (l *Log) Rewritten() int64 { return l.cleaned.guard }
 
+// Proof is behind all that may have overtaken records which compaction took away. A log that is cut below it lacks some that nothing in
+// it overtakes any more.
+func (l *Log) Proof() int64 { return l.cleaned.proof }
+
 // Sealed is how many segments the log has besides the last, SealedEnd where those end.
 func (l *Log) Sealed() int { return max(0, len(l.shape.segments)-1) }
 

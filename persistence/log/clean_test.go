@@ -128,6 +128,38 @@ func pass(l *Log, c *Cleaning, step int64) error {
 	}
 }
 
+// interrupt begins a pass, goes on with it for a few steps, and calls it off.
+func (d *diary) interrupt() {
+	t, l := d.t, d.log
+	t.Helper()
+	c, err := l.Clean(d.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range d.r.IntN(12) {
+		over, _, err := c.Step(int64(1 + d.r.IntN(2000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if over {
+			l.Finished(c)
+			break
+		}
+		if c.Ready() {
+			if err := c.Swap(); err != nil {
+				t.Fatal(err)
+			}
+			l.Exchange(c)
+		}
+	}
+	if err := c.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Step(1); err != nil && !errors.Is(err, ErrLeft) {
+		t.Fatal(err)
+	}
+}
+
 // check asks that a log keeps what compaction must keep of what was written. buried says that tombstones may be gone.
 func (d *diary) check(l *Log, what string, buried bool) (records int) {
 	d.t.Helper()
@@ -263,32 +295,7 @@ func TestAnInterruptedPassLosesNothing(t *testing.T) {
 		d := newDiary(t, l, seed)
 		for range 4 {
 			d.write(25)
-			c, err := l.Clean(d.options())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for range d.r.IntN(12) {
-				over, _, err := c.Step(int64(1 + d.r.IntN(2000)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if over {
-					l.Finished(c)
-					break
-				}
-				if c.Ready() {
-					if err := c.Swap(); err != nil {
-						t.Fatal(err)
-					}
-					l.Exchange(c)
-				}
-			}
-			if err := c.Settle(); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := c.Step(1); err != nil && !errors.Is(err, ErrLeft) {
-				t.Fatal(err)
-			}
+			d.interrupt()
 			d.check(l, "interrupted", false)
 		}
 		if names, _ := fs.List(dir); slices.ContainsFunc(names, func(n string) bool { return len(n) > 8 && n[len(n)-8:] == cleanedExt }) {

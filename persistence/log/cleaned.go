@@ -20,13 +20,15 @@ import (
 //	16 8 base offset of the segment that takes the place of others; -1: none does
 //	24 8 base offset of the segment behind those
 //	32 8 bytes of the segment that takes their place
+//	40 8 first offset behind all that may have overtaken records which are gone; files of 40 bytes, from before, do not say
 //
 // A segment is written beside those whose place it takes, <base>.log.cleaned, and synced. Then this file says so, and that is the
 // moment: before it a crash leaves the old segments, and recovery throws the other away; behind it recovery finishes what is left to
 // do. The old files live on under other names, <base>.log.deleted, for readers that are at them.
 const (
 	cleanedName = "cleaned"
-	cleanedSize = 40
+	cleanedSize = 48
+	cleanedOld  = 40
 	cleanedExt  = ".cleaned"
 	deletedExt  = ".deleted"
 )
@@ -37,6 +39,7 @@ type cleaned struct {
 	guard int64
 	upTo  int64
 	swap  swap
+	proof int64
 }
 
 // swap is a segment that takes the place of all those from its own base offset up to another.
@@ -48,19 +51,22 @@ var noSwap = swap{base: -1}
 
 func (c cleaned) encode() []byte {
 	b := make([]byte, 0, cleanedSize)
-	for _, n := range [...]int64{c.guard, c.upTo, c.swap.base, c.swap.bound, c.swap.size} {
+	for _, n := range [...]int64{c.guard, c.upTo, c.swap.base, c.swap.bound, c.swap.size, c.proof} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	return b
 }
 
 func decodeCleaned(b []byte) (cleaned, error) {
-	if len(b) != cleanedSize {
+	if len(b) != cleanedSize && len(b) != cleanedOld {
 		return cleaned{}, fmt.Errorf("%d bytes do not say how far compaction is", len(b))
 	}
 	n := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[8*i:])) }
 	c := cleaned{known: true, guard: n(0), upTo: n(1), swap: swap{base: n(2), bound: n(3), size: n(4)}}
-	if c.guard < 0 || c.upTo < 0 || c.swap.base < -1 || c.swap.base >= 0 && (c.swap.bound <= c.swap.base || c.swap.size < 0) {
+	if c.proof = max(c.guard, c.upTo); len(b) == cleanedSize {
+		c.proof = n(5)
+	}
+	if c.guard < 0 || c.upTo < 0 || c.proof < 0 || c.swap.base < -1 || c.swap.base >= 0 && (c.swap.bound <= c.swap.base || c.swap.size < 0) {
 		return cleaned{}, fmt.Errorf("compaction cannot be at %+v", c)
 	}
 	return c, nil
@@ -84,7 +90,7 @@ func (r *recovery) loadCleaned(names []string) error {
 	}
 	l.cleaned, err = decodeCleaned(b)
 	if err != nil {
-		l.cleaned = cleaned{known: true, guard: r.point, swap: noSwap}
+		l.cleaned = cleaned{known: true, guard: r.point, proof: r.point, swap: noSwap}
 		r.report.Quarantine = append(r.report.Quarantine, message.Damaged{File: l.place.path(cleanedName), Why: "how far compaction is cannot be read"})
 	}
 	l.shape.rules = l.rules()
@@ -176,7 +182,7 @@ func (l *Log) rules() rules {
 // soil notes that the log is cut at an offset: what is appended there no pass has been through, and a journal has all of it.
 func (l *Log) soil(offset int64) error {
 	c := l.cleaned
-	c.guard, c.upTo = min(c.guard, offset), min(c.upTo, offset)
+	c.guard, c.upTo, c.proof = min(c.guard, offset), min(c.upTo, offset), min(c.proof, offset)
 	if c == l.cleaned {
 		return nil
 	}

@@ -106,7 +106,7 @@ func (c *Cleaning) swap(x *Exchange) error {
 			return err
 		}
 	}
-	c.state.known, c.state.guard = true, max(c.state.guard, x.new.bound)
+	c.state.known, c.state.guard, c.state.proof = true, max(c.state.guard, x.new.bound), max(c.state.proof, c.mapped)
 	c.state.swap = swap{base: x.new.base, bound: x.new.bound, size: x.new.size}
 	if err := c.place.saveCleaned(c.state); err != nil {
 		return err
