@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/disk"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 	"github.com/troupe-broker/troupe/persistence/record"
 	"github.com/troupe-broker/troupe/persistence/vfs"
 )
@@ -73,12 +74,18 @@ type road struct {
 // Send carries a letter, as bytes, if both ends live. Who writes to nobody hears of it.
 func (r road) Send(l stage.Letter) {
 	if l.Word != nil {
-		b, err := message.AppendWord(nil, l.Word)
+		b, err := message.AppendWord(loan.Lend(4096), l.Word)
+		if m, ok := l.Word.(*message.Pulled); ok {
+			clear(m.Lent) // nobody looks at it any more
+		}
 		if err == nil {
 			l.Word, err = message.DecodeWord(b)
 		}
 		if err != nil {
 			r.t.Fatal(err)
+		}
+		if m, ok := l.Word.(*message.Pulled); ok {
+			m.Lent = b
 		}
 	}
 	to := r.nodes[l.To.Node-1]

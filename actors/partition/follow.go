@@ -144,7 +144,12 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 
 // hold keeps what came until the disk needs it no more.
 func (p *Partition) hold(memory []byte) {
-	if memory != nil {
+	switch {
+	case memory == nil:
+		return
+	case planted.Is(planted.LentTwice):
+		clear(memory) // as if somebody had it already
+	default:
 		p.follow.held = append(p.follow.held, borrowed{p.commits, memory})
 		p.release()
 	}

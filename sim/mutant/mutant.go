@@ -89,6 +89,7 @@ var All = []Mutant{
 	{planted.DeletionUncopied, "deletion-uncopied", 3, "DeleteRecords is acknowledged before followers have deleted."},
 	{planted.MarkUntold, "mark-untold", 3, "Followers at rest are not told that the high watermark has moved."},
 	{planted.StartUncopied, "start-uncopied", 3, "A follower's log does not begin where its leader's does."},
+	{planted.LentTwice, "lent-twice", 3, "What a follower copies is lent to somebody else before its disk has it in the journal."},
 	{planted.LeaderEpochKept, "leader-epoch-kept", 3, "A new leader leads on in the old leader epoch."},
 	{planted.CordonIgnored, "cordon-ignored", 3, "A node that is cordoned gets new replicas."},
 	{planted.UncleanAlways, "unclean-always", 3, "Anybody may be elected where nobody eligible is alive."},

@@ -58,6 +58,7 @@ const (
 	DeletionUncopied   // partition: DeleteRecords is acknowledged before followers have deleted
 	MarkUntold         // partition: followers at rest are not told that the high watermark has moved
 	StartUncopied      // partition: a follower's log does not begin where its leader's does
+	LentTwice          // partition: what a follower copies is lent to somebody else before its disk has it in the journal
 	LeaderEpochKept    // metadata: a new leader leads on in the old leader epoch
 	CordonIgnored      // metadata: a node that is cordoned gets new replicas
 	UncleanAlways      // metadata: anybody may be elected where nobody eligible is alive

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +145,34 @@ func TestWhoTakesMoreThanWasGrantedIsReset(t *testing.T) {
 	}
 	if b.link.State() != Broken {
 		t.Fatalf("%s", s.show())
+	}
+}
+
+// A letter larger than what is made room for at first is put together in ever larger memory, and what it grew out of goes back.
+func TestALargeLetterGrowsInLentMemory(t *testing.T) {
+	lent, back := 0, 0
+	limits := Limits{LetterBytes: 8 << 20,
+		Lend:     func(size int) []byte { lent++; return make([]byte, 0, size) },
+		GiveBack: func(b []byte) { back++; clear(b[:cap(b)]) }}
+	want := make([]byte, 5<<20)
+	rand.NewChaCha8([32]byte{}).Read(want)
+	var out lane
+	out.allowed = 1 << 30
+	out.push(Letter{Head: make([]byte, Prefix+10), Body: slices.Clone(want), Lent: []byte{1}})
+	var in stream
+	var got []Letter
+	for out.queued > 0 {
+		limits.FrameBytes = 100_001
+		letters, err := in.add(out.cut(nil, &limits), &limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, letters...)
+	}
+	if len(got) != 1 || !bytes.Equal(got[0].Body[10:], want) || &got[0].Lent[0] != &got[0].Body[0] {
+		t.Fatalf("%d letters came, and not what was sent", len(got))
+	}
+	if lent != 4 || back != 3+1 { // 1, 2, 4 and 5 MiB; and what the sender had lent
+		t.Errorf("memory was lent %d times and came back %d times", lent, back)
 	}
 }
