@@ -228,7 +228,7 @@ func (w *walker) swallow() (record.Batch, error) {
 		return nil, err
 	}
 	if size := int64(b.Size()); w.at+size > w.from+int64(len(w.buf)) {
-		if err := w.fill(w.at, max(w.block, size)); err != nil {
+		if err := w.fill(w.at, w.block, size); err != nil {
 			return nil, err
 		}
 	}

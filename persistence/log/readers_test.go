@@ -134,3 +134,23 @@ func TestTheNewestIsFoundWithoutALook(t *testing.T) {
 		}
 	}
 }
+
+// Who has a view reads what is committed while what is above it has been cut, and no newer view is shown yet.
+func TestAViewOutlivesACutAboveItsMark(t *testing.T) {
+	for high := int64(1); high < 12; high++ {
+		l, _ := mustOpen(t, Options{FS: vfs.Memory(vfs.MemoryOptions{}), Config: Config{SegmentBytes: 1 << 20, IndexIntervalBytes: 4096}})
+		mustAppend(t, l, 12, 1)
+		v := l.View(message.Bounds{HighWatermark: high})
+		if err := l.Truncate(high); err != nil {
+			t.Fatal(err)
+		}
+		for from := range high {
+			for _, most := range []int{0, 300, 1 << 16} {
+				s, err := v.Read(from, high, most, true)
+				if err != nil || s.Bytes == 0 || s.First > from || s.Next <= from || s.Next > high {
+					t.Errorf("cut at %d, %d bytes from %d: %+v, %v", high, most, from, s, err)
+				}
+			}
+		}
+	}
+}

@@ -116,16 +116,17 @@ func (w *walker) peek(at int64) (record.Batch, error) {
 		return nil, flaw(fmt.Sprintf("%d bytes are no header", w.size-at))
 	}
 	if at < w.from || at+record.HeaderSize > w.from+int64(len(w.buf)) {
-		if err := w.fill(at, max(w.block, record.HeaderSize)); err != nil {
+		if err := w.fill(at, w.block, record.HeaderSize); err != nil {
 			return nil, err
 		}
 	}
 	return record.Batch(w.buf[at-w.from:]), nil
 }
 
-// fill reads n bytes, or as many as there are, from a position on.
-func (w *walker) fill(at, n int64) error {
-	n = min(n, w.size-at)
+// fill reads so many bytes from a position on, or as many as there are. Where they are too few for what is needed now, the file has lost
+// its end; if only what would come next is missing, it may have been cut behind a view's high watermark.
+func (w *walker) fill(at, n, need int64) error {
+	n = min(max(n, need), w.size-at)
 	if int64(cap(w.buf)) < n {
 		w.buf = make([]byte, n)
 	}
@@ -133,6 +134,10 @@ func (w *walker) fill(at, n int64) error {
 	got, err := w.file.ReadAt(w.buf, at)
 	w.read += int64(got)
 	if int64(got) == n {
+		return nil
+	}
+	if ended := err == nil || errors.Is(err, io.EOF); ended && int64(got) >= need {
+		w.buf = w.buf[:got]
 		return nil
 	}
 	w.buf = w.buf[:0]
@@ -167,7 +172,7 @@ func (w *walker) whole() (record.Batch, error) {
 	}
 	size := b.Size()
 	if len(b) < size {
-		if err := w.fill(w.at, max(w.block, int64(size))); err != nil {
+		if err := w.fill(w.at, w.block, int64(size)); err != nil {
 			return nil, err
 		}
 		b = record.Batch(w.buf)
@@ -183,7 +188,8 @@ func (w *walker) checksum(at, size int64) (uint32, error) {
 	const summed = 21 // the first byte that the checksum covers
 	sum := uint32(0)
 	for pos, end := at+summed, at+size; pos < end; {
-		if err := w.fill(pos, min(blockBytes, end-pos)); err != nil {
+		n := min(blockBytes, end-pos)
+		if err := w.fill(pos, n, n); err != nil {
 			return 0, err
 		}
 		sum = crc32.Update(sum, record.Castagnoli, w.buf)
