@@ -1,41 +1,45 @@
 package mesh
 
 import (
+	"bytes"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/transport/mesh/link"
 )
 
-// lane is a connection into the embedded server with one goroutine that sends and one, of nats.go, that receives.
+// lane is a connection into the embedded server with one goroutine that sends and one that receives.
 type lane struct {
 	mesh *Mesh
 	lane message.Lane
-	conn *nats.Conn
+	pipe *pipe
 	wake chan struct{} // room for one
 }
 
 // openLane connects.
 func (m *Mesh) openLane(on message.Lane) (*lane, error) {
-	conn, err := connect(m.server, on)
+	pipe, err := connect(m.server, on)
 	if err != nil {
 		return nil, err
 	}
-	return &lane{mesh: m, lane: on, conn: conn, wake: make(chan struct{}, 1)}, nil
+	return &lane{mesh: m, lane: on, pipe: pipe, wake: make(chan struct{}, 1)}, nil
 }
 
 // listen begins to receive. Nothing is dropped on the way in: credits bound what can come.
 func (l *lane) listen() error {
-	to := subject(l.mesh.o.Cluster, l.mesh.o.Node, l.lane)
-	sub, err := l.conn.Subscribe(to, func(msg *nats.Msg) { l.receive(msg.Data) })
-	if err != nil {
+	if err := l.pipe.subscribe(subject(l.mesh.o.Cluster, l.mesh.o.Node, l.lane)); err != nil {
 		return err
 	}
-	l.mesh.done.Add(1)
-	sub.SetClosedHandler(func(string) { l.mesh.done.Done() }) // behind the last call of receive
-	return sub.SetPendingLimits(-1, -1)
+	l.mesh.done.Go(func() {
+		err := l.pipe.read(l.receive, l.rouse)
+		select {
+		case <-l.mesh.stop:
+		default:
+			l.mesh.o.Log.Error("mesh: a lane has ended", "lane", laneNames[l.lane], "err", err)
+		}
+	})
+	return nil
 }
 
 // rouse has the sender look for something to send.
@@ -48,7 +52,7 @@ func (l *lane) rouse() {
 
 // send sends what is ready, a frame for each peer in turn, until the mesh is closed.
 func (l *lane) send() {
-	var buffer []byte
+	buffer := make([]byte, pubRoom, pubRoom+l.mesh.o.Limits.FrameBytes+link.HeaderMax+len(crlf))
 	subjects := map[message.NodeID]string{}
 	for {
 		select {
@@ -56,10 +60,11 @@ func (l *lane) send() {
 			return
 		case <-l.wake:
 		}
+		_ = l.pipe.answer() // where that fails, the next frame does, too
 		for more := true; more; {
 			more = false
 			for _, p := range l.mesh.all() {
-				if buffer = p.next(l.lane, time.Now(), buffer[:0]); len(buffer) == 0 {
+				if buffer = p.next(l.lane, time.Now(), buffer[:pubRoom]); len(buffer) == pubRoom {
 					continue
 				}
 				if subjects[p.node] == "" {
@@ -71,14 +76,14 @@ func (l *lane) send() {
 	}
 }
 
-// publish sends a frame; false if the connection is closed.
-func (l *lane) publish(p *peer, to string, frame []byte) bool {
-	if err := l.conn.Publish(to, frame); err != nil {
+// publish sends the frame that stands behind pubRoom bytes; false if the connection is closed.
+func (l *lane) publish(p *peer, to string, b []byte) bool {
+	if err := l.pipe.publish(to, b); err != nil {
 		p.change(func(k *link.Link) { k.Reset("the frame could not be sent: " + err.Error()) })
-		return !l.conn.IsClosed()
+		return !l.pipe.closed.Load()
 	}
 	l.mesh.counts.framesOut.Add(1)
-	l.mesh.counts.bytesOut.Add(uint64(len(frame)))
+	l.mesh.counts.bytesOut.Add(uint64(len(b) - pubRoom))
 	return true
 }
 
@@ -104,8 +109,20 @@ func (l *lane) receive(b []byte) {
 	}
 }
 
+// keep makes a letter of its own of one that lies in the pipe's memory.
+func (l *lane) keep(b []byte) link.Letter {
+	if l.lane == message.Control {
+		return link.Letter{Body: bytes.Clone(b)}
+	}
+	own := append(l.mesh.o.Limits.Lend(len(b)), b...)
+	return link.Letter{Body: own, Lent: own}
+}
+
 // deliver hands a letter to the stage. Where its word is unknown, who waits for it or for its answer is told that there will be none.
 func (l *lane) deliver(p *peer, came link.Letter) {
+	if came.Lent == nil {
+		came = l.keep(came.Body)
+	}
 	letter, known, err := readLetter(came.Body)
 	if err == nil && (letter.From.Node != p.node || letter.To.Node != l.mesh.o.Node) {
 		known, err = false, errLetter

@@ -45,12 +45,13 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits bound what a link may hold. Defaults: frames of 32 KiB, letters of 64 MiB; 1 MiB under way and 16 MiB waiting on the control
-// lane, 8 MiB and 128 MiB on the bulk lane; a beat each 500 ms, silence after 2 s.
+// Limits bound what a link may hold. Defaults: frames of 63 KiB, letters of 64 MiB; 1 MiB under way and 16 MiB waiting on the control
+// lane, 8 MiB and 128 MiB on the bulk lane; a beat each 500 ms, silence after 2 s. With what is written around it a frame fits the
+// 64 KiB that NATS's server reads at once, so that it comes to there in one piece.
 type Limits = link.Limits
 
 var defaults = Limits{
-	FrameBytes: 32 << 10, LetterBytes: 64 << 20,
+	FrameBytes: 63 << 10, LetterBytes: 64 << 20,
 	Window: [link.Lanes]int{1 << 20, 8 << 20}, Queue: [link.Lanes]int{16 << 20, 128 << 20},
 	Beat: 500 * time.Millisecond, Silence: 2 * time.Second,
 	Lend: loan.Lend, GiveBack: loan.GiveBack,

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/transport/mesh/link"
 )
@@ -51,7 +51,9 @@ func newServer(o *Options) (*server.Server, error) {
 		NoSigs:     true, NoLog: true, NoSystemAccount: true,
 		MaxPayload: int32(o.Limits.FrameBytes + link.HeaderMax),
 		MaxPending: pendingBytesMax,
-		Routes:     routes,
+		// A lane that was not read from for longer, because the process stood still, would be closed for good.
+		WriteDeadline: math.MaxInt64 / 4,
+		Routes:        routes,
 		Cluster: server.ClusterOpts{
 			Name: o.Cluster, Host: host, Port: port, Advertise: o.Advertise,
 			Username: user, Password: o.Secret, TLSConfig: o.TLS,
@@ -60,7 +62,8 @@ func newServer(o *Options) (*server.Server, error) {
 			// A route over which nothing comes is given up a little after the link: behind a cut TCP would try again ever more seldom, for as
 			// long again as the cut has lasted.
 			PingInterval: o.Limits.Silence / 2, MaxPingsOut: 2,
-			PoolSize: 1, PinnedAccounts: laneNames[:],
+			WriteDeadline: server.DEFAULT_FLUSH_DEADLINE,
+			PoolSize:      1, PinnedAccounts: laneNames[:],
 			Compression: server.CompressionOpts{Mode: server.CompressionOff},
 		},
 	}
@@ -115,9 +118,16 @@ func probe(address string) error {
 }
 
 // connect opens a lane's connection into the server.
-func connect(s *server.Server, lane message.Lane) (*nats.Conn, error) {
-	name := laneNames[lane]
-	return nats.Connect("", nats.InProcessServer(s), nats.Name(name), nats.UserInfo(name, ""), nats.NoReconnect(), nats.Timeout(startPatience))
+func connect(s *server.Server, lane message.Lane) (*pipe, error) {
+	conn, err := s.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	p, err := greet(conn, laneNames[lane], startPatience)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mesh: lane %s: %w", laneNames[lane], err), conn.Close())
+	}
+	return p, nil
 }
 
 // serverName tells one life of a node from every other: NATS refuses two servers of one name.
