@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-broker/troupe/actors/message"
+	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/persistence/log"
 	"github.com/troupe-broker/troupe/persistence/vfs"
@@ -101,6 +102,9 @@ func (p *Partition) dirt(c stage.Context) (d log.Dirt, overdue bool, err error) 
 	stable := min(p.replica.HighWatermark(), p.replica.SyncedEnd())
 	if p.visible {
 		stable = min(stable, p.seen.LastStable)
+	}
+	if planted.Is(planted.CompactedAhead) {
+		stable = p.replica.SyncedEnd()
 	}
 	d, err = p.log.Dirt(stable, lagOf(t.MinCompactionLagMillis), c.Now())
 	overdue = d.Dirty > 0 && !d.Oldest.IsZero() && c.Now().Sub(d.Oldest) > lagOf(t.MaxCompactionLagMillis)

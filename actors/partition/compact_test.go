@@ -3,6 +3,7 @@ package partition
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,4 +292,52 @@ func (w *keyring) bytes() (n int64) {
 		}
 	}
 	return n
+}
+
+// What is not committed may be cut: compaction lets it take nothing with it that is committed, and neither what is not stable nor synced.
+func TestCompactionStaysBelowTheHighWatermark(t *testing.T) {
+	h := raise(t, func(_ *house, o *message.Leadership) {
+		o.Replicas, o.ISR = []message.NodeID{1, 2}, []message.NodeID{1, 2}
+		c := &o.Config
+		c.CleanupCompact, c.CleanupDelete, c.SegmentBytes, c.CleanerBackoff = true, false, 250, time.Millisecond
+		c.MaxCompactionLagMillis, c.DeleteRetentionMillis = 1<<62, 3_600_000
+	})
+	h.mute = true // the controller answers nothing
+	pulled := func(end int64) {
+		h.number++
+		m := &message.Pull{LeaderEpoch: 5, LastEpoch: 5, End: end, Synced: end, BytesMax: 1, HighWatermark: -1}
+		h.mail = append(h.mail, letter{what: m, from: stage.Caller{Address: message.PartitionAt(2, here), Request: h.number}})
+		h.run()
+	}
+	compact := func() (reached int64) {
+		h.send(&message.Compact{MapBytes: 1 << 12, MapLoad: 0.9, Block: 1000})
+		return h.me.(*Partition).log.Reached()
+	}
+	left := func(below int64) (records []int64) {
+		err := h.me.(*Partition).log.Scan(0, func(b record.Batch) bool {
+			if b.BaseOffset() < below && b.Count() > 0 {
+				records = append(records, b.BaseOffset())
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return records
+	}
+	for range 20 { // three to a segment, of one key
+		h.ask(plain(1))
+	}
+	h.sync()
+	pulled(8)
+	if mark := h.bounds().HighWatermark; mark != 8 {
+		t.Fatalf("the high watermark is %d", mark)
+	}
+	if reached := compact(); reached != 6 || !slices.Equal(left(8), []int64{5, 6, 7}) {
+		t.Fatalf("below the high watermark, which is 8, it was compacted up to %d, and %v are left", reached, left(8))
+	}
+	pulled(20)
+	if reached := compact(); reached != 18 || !slices.Equal(left(20), []int64{17, 18, 19}) {
+		t.Fatalf("once all is committed it was compacted up to %d, and %v are left", reached, left(20))
+	}
 }
