@@ -47,7 +47,7 @@ func (o *onlooker) unmended(p *image.Partition, of *check.Partition) string {
 		if what := o.hurt(one); what != "" {
 			return what
 		}
-		o.whole[one] = true
+		o.whole[one] = o.bounds(node, of).HighWatermark >= of.DamagedTo() // else it shows less than that yet
 	}
 	return ""
 }

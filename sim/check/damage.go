@@ -24,6 +24,14 @@ func (p *Partition) IsDamaged(offset int64) bool {
 // HasDamage says that the disk has damaged some of it.
 func (p *Partition) HasDamage() bool { return len(p.damage) > 0 }
 
+// DamagedTo is where the last of what the disk has damaged ends; 0 if there is none.
+func (p *Partition) DamagedTo() (offset int64) {
+	for _, s := range p.damage {
+		offset = max(offset, s.next)
+	}
+	return offset
+}
+
 // Unreadable notes that an offset was answered as damaged: it has to be.
 func (h *History) Unreadable(p *Partition, offset int64) {
 	if !p.IsDamaged(offset) {
