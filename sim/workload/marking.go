@@ -47,7 +47,7 @@ type markLane struct {
 	sequence int32
 	left     int     // batches to be written
 	sent     []*sent // of this transaction
-	known    bool    // one of them is acknowledged
+	acked    []*sent // of these
 	marked   bool
 	busy     bool
 }
@@ -111,7 +111,7 @@ func (m *marking) ask() {
 func (m *marking) begin() {
 	m.phase, m.commit, m.failed = writing, m.one(2), false
 	for i, l := range m.lanes {
-		l.sent, l.known, l.marked, l.busy = nil, false, false, false
+		l.sent, l.acked, l.marked, l.busy = nil, nil, false, false
 		if l.left = 0; i == 0 || m.one(2) {
 			l.left = 1 + m.chance.IntN(3)
 		}
@@ -167,7 +167,7 @@ func (m *marking) send(l *markLane, s *sent, tries int) {
 		switch {
 		case code == message.OK:
 			m.history.Acked(s.Batch, base)
-			l.busy, l.known = false, true
+			l.busy, l.acked = false, append(l.acked, s)
 			m.tryOld(l)
 		case tries > 1 && code != message.OutOfOrderSequenceNumber:
 			m.misled()
@@ -266,7 +266,11 @@ func (m *marking) ended(l *markLane, code message.Code) {
 	switch code {
 	case message.OK:
 		l.marked = true
-		for _, s := range l.sent {
+		decided := l.acked // one that was late may have come behind the marker, and be a part of what ends next: so it is without version 2 (KIP-890)
+		if m.spec.Modern {
+			decided = l.sent
+		}
+		for _, s := range decided {
 			m.history.Decided(s.Batch, m.commit)
 		}
 	case message.InvalidProducerEpoch, message.TransactionCoordinatorFenced:
