@@ -22,7 +22,7 @@ no new replicas, until 'troupe node undrain'. It works for a node that is down, 
 
 The replicas go to nodes that keep few, in other racks than the rest of the partition where that can be; what moves has as many
 replicas in sync as before until it has moved. A partition for which no node is left is refused; with --force it goes on with one
-replica less, but not with fewer than its min.insync.replicas: it would take no more writes.`,
+replica less, but not with fewer than its min.insync.replicas: what is acknowledged would have fewer copies than that.`,
 		Example: `  troupe node drain 2 --wait
   troupe partition list --moving`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -156,7 +156,7 @@ func (o *obstacles) refusal(id int32, others int) error {
 	case len(o.other) > 0:
 		return fmt.Errorf("%d partitions (%s first) have no other replica and nowhere to go: start another node, or delete their topics", len(o.other), o.other[0])
 	case len(o.promise) > 0:
-		return fmt.Errorf("%d partitions (%s first) would have fewer replicas than their min.insync.replicas and take no more writes: start another node, or lower that first",
+		return fmt.Errorf("%d partitions (%s first) would have fewer replicas than their min.insync.replicas: start another node, or lower that first",
 			len(o.promise), o.promise[0])
 	}
 	return nil

@@ -3,6 +3,7 @@ package claims
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -183,4 +184,15 @@ func TestDescribeTopicPartitionsPages(t *testing.T) {
 	h.is("unknown", r.Topics[0].ErrorCode, unknownTopicOrPartition)
 	r = ask[*kmsg.DescribeTopicPartitionsResponse](h, 0, topicPartitionsOf(0, "bad name!", [16]byte{}))
 	h.is("illegal", r.Topics[0].ErrorCode, invalidTopicException)
+}
+
+// Partition.effectiveMinIsr: "There is no restriction on the min ISR … the effective min ISR of min(replication factor, min ISR)": a topic of
+// one replica takes acks=all where two are to be in sync.
+func TestMoreInSyncThanThereAreReplicas(t *testing.T) {
+	h := newHouse(t, "min.insync.replicas=2")
+	for _, configs := range [][]string{nil, {"min.insync.replicas", "3"}} {
+		name := "t" + strconv.Itoa(len(configs))
+		id := h.create(name, 1, configs...)
+		h.is(name, ask[*kmsg.ProduceResponse](h, 13, produceOf(13, "", id)).Topics[0].Partitions[0].ErrorCode, 0)
+	}
 }

@@ -160,7 +160,7 @@ func (r *Replica) Start() int64 { return r.start }
 // LowWatermark is how far up every log starts that may be the leader's one day: what is below it cannot come back. It has no limit
 // where nobody follows, and is not known where so few are in sync that others may be elected (KIP-966).
 func (r *Replica) LowWatermark() int64 {
-	if r.Leads() && !r.eligible() {
+	if r.Leads() && !r.Enough() {
 		return unknown
 	}
 	low := int64(math.MaxInt64)

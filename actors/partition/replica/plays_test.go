@@ -253,7 +253,7 @@ func (a args) number(name string, otherwise int64) int64 {
 
 func (a args) office() *message.Leadership {
 	o := &message.Leadership{Leader: message.NodeID(a.number("leader", 1)), LeaderEpoch: int32(a.number("epoch", 0)),
-		PartitionEpoch: int32(a.number("partition-epoch", 0)), Replicas: []message.NodeID{1, 2, 3}}
+		PartitionEpoch: int32(a.number("partition-epoch", 0)), Replicas: []message.NodeID{1, 2, 3}[:a.number("replicas", 3)]}
 	for _, n := range strings.Split(a["isr"], ",") {
 		if id, err := strconv.Atoi(n); err == nil {
 			o.ISR = append(o.ISR, message.NodeID(id))

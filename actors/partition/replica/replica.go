@@ -98,9 +98,11 @@ func (r *Replica) Admit(acks int16) message.Code {
 	return message.OK
 }
 
-// Enough says that the in-sync set is as large as acks=all asks for.
+// Enough says that the in-sync set is as large as acks=all asks for: min.insync.replicas, or all replicas where there are fewer, as in
+// Kafka (Partition.effectiveMinIsr). Nothing is committed with fewer, either: what is must survive the loss of all of them but one,
+// since whoever was in sync when it was committed may be elected later (KIP-966).
 func (r *Replica) Enough() bool {
-	return len(r.office.ISR) >= int(r.office.Config.MinInsyncReplicas) || planted.Is(planted.MinInsyncIgnored)
+	return planted.Is(planted.MinInsyncIgnored) || len(r.office.ISR) >= min(int(r.office.Config.MinInsyncReplicas), len(r.office.Replicas))
 }
 
 // Lead takes a new word on who leads. An older one than what is known changes nothing.
@@ -214,7 +216,7 @@ func (r *Replica) decide() Out {
 	r.durable = max(r.durable, r.durableHere())
 	switch {
 	case r.Leads():
-		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found || planted.Is(planted.ElectedMarkLow)) && r.eligible() {
+		if c := r.committed(); c > r.high && (r.high != unknown || c >= r.found || planted.Is(planted.ElectedMarkLow)) && r.Enough() {
 			r.high = c
 		}
 	case r.told != unknown:
@@ -223,12 +225,6 @@ func (r *Replica) decide() Out {
 		}
 	}
 	return Out{Durable: r.durable, HighWatermark: r.high, Moved: r.high != before}
-}
-
-// eligible says that enough are in sync for something to be committed: what is must survive the loss of all of them but one, since
-// whoever was in sync when it was committed may be elected later (KIP-966).
-func (r *Replica) eligible() bool {
-	return planted.Is(planted.MinInsyncIgnored) || len(r.office.ISR) >= min(int(r.office.Config.MinInsyncReplicas), len(r.office.Replicas))
 }
 
 // durableHere is the end that counts for this replica. Under the page cache's rule that is the log's end, but never while a
