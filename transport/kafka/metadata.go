@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,6 +24,9 @@ const listenerNotFound message.Code = 72
 // onMetadata answers from the image. A missing topic is created if it may be (S41); Kafka then tells the client to come
 // back, we answer when the topic serves, and save it the way.
 func onMetadata(c stage.Context, r *Request, q *kmsg.MetadataRequest) {
+	if r.Version >= 12 && slices.ContainsFunc(q.Topics, byID) {
+		q.Topics = slices.DeleteFunc(q.Topics, func(t kmsg.MetadataRequestTopic) bool { return !byID(t) }) // as Kafka does
+	}
 	missing := missingTopics(r, q)
 	if len(missing) == 0 {
 		r.Answer(c, metadata(r, q))
@@ -131,22 +135,25 @@ func rack(b *image.Broker) *string {
 	return &b.Rack
 }
 
-// askedTopic describes a topic that was asked for, by name or, from version 12 on, by id (S43).
+func byID(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} }
+
+// askedTopic describes a topic that was asked for, by name or, from version 12 on, by id (S43). The name beside an id means nothing.
 func askedTopic(r *Request, q *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
-	byID := q.TopicID != [16]byte{}
 	name := ""
 	if q.Topic != nil {
 		name = *q.Topic
 	}
 	refused := kmsg.NewMetadataResponseTopic()
 	refused.Topic, refused.TopicID = q.Topic, q.TopicID
-	switch {
-	case r.Version < 12 && (byID || q.Topic == nil), !byID && q.Topic == nil, byID && q.Topic != nil:
+	if r.Version < 12 && byID(*q) || q.Topic == nil && !byID(*q) {
 		refused.ErrorCode, refused.Topic = int16(message.InvalidRequest), &name
 		return refused
 	}
-	t, code := findTopic(r.Image, name, q.TopicID, byID)
+	t, code := findTopic(r.Image, name, q.TopicID, byID(*q))
 	if code != message.OK {
+		if byID(*q) {
+			refused.Topic = nil
+		}
 		refused.ErrorCode = int16(code)
 		return refused
 	}

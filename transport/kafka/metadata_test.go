@@ -113,7 +113,8 @@ func TestWhatIsNotCreated(t *testing.T) {
 		{"internal topics are their coordinators' to create", 1, func() *kmsg.MetadataRequest { return metadataOf("__consumer_offsets") }, nil, 3},
 		{"S43: Unknown id -> UNKNOWN_TOPIC_ID with null name", 12, func() *kmsg.MetadataRequest {
 			q := metadataOf()
-			q.Topics = []kmsg.MetadataRequestTopic{{TopicID: idOf("x")}}
+			name := "t"
+			q.Topics = []kmsg.MetadataRequestTopic{{Topic: &name, TopicID: idOf("x")}}
 			return q
 		}, nil, 100},
 		{"S43: name null before v12 -> INVALID_REQUEST", 11, func() *kmsg.MetadataRequest {
@@ -133,10 +134,13 @@ func TestWhatIsNotCreated(t *testing.T) {
 // S43: "Topic by id in request only v12+." S45: "authorized_operations = Int.MIN when not requested."
 func TestTopicsAreFoundByID(t *testing.T) {
 	h := newHouse(t, cluster(map[string]int{"t": 1}))
-	q := metadataOf()
-	q.Topics = []kmsg.MetadataRequestTopic{{TopicID: idOf("t")}}
-	r := call(h, q, kmsg.NewPtrMetadataResponse(), 12)
-	if len(r.Topics) != 1 || r.Topics[0].Topic == nil || *r.Topics[0].Topic != "t" || r.Topics[0].AuthorizedOperations != -1<<31 {
-		t.Errorf("the answer is %+v", r.Topics)
+	empty, other := "", "other"
+	for _, name := range []*string{nil, &empty, &other} { // Java's admin client sends an empty name: the id alone counts
+		q := metadataOf()
+		q.Topics = []kmsg.MetadataRequestTopic{{Topic: name, TopicID: idOf("t")}, {Topic: &other}}
+		r := call(h, q, kmsg.NewPtrMetadataResponse(), 12)
+		if len(h.asks) > 0 || len(r.Topics) != 1 || r.Topics[0].Topic == nil || *r.Topics[0].Topic != "t" || r.Topics[0].AuthorizedOperations != -1<<31 {
+			t.Errorf("asked by id and %v: the answer is %+v", name, r.Topics)
+		}
 	}
 }

@@ -209,15 +209,18 @@ func (g *Groups) beatConsumers(now time.Time, o *Group, m *message.GroupHeartbea
 	return message.OK
 }
 
-// leaveConsumers takes a classic member out.
+// leaveConsumers takes a member out, whatever protocol it speaks: an administrator asks in this way.
 func (g *Groups) leaveConsumers(now time.Time, o *Group, l message.Leaver) message.Code {
-	id := l.Member
-	if c := o.consumers.static(l.Instance); c != nil && id == "" { // an administrator's
-		id = c.id
+	c := o.consumers.member(l.Member)
+	if l.Instance != "" {
+		c = o.consumers.static(l.Instance)
 	}
-	c, code := o.consumers.classicMember(id, l.Instance)
-	if code == message.OK {
-		g.dismiss(now, o, c)
+	switch {
+	case c == nil:
+		return message.UnknownMemberID
+	case l.Instance != "" && l.Member != "" && l.Member != c.id:
+		return message.FencedInstanceID
 	}
-	return code
+	g.dismiss(now, o, c)
+	return message.OK
 }

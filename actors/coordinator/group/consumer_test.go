@@ -342,6 +342,32 @@ func TestConsumersCommit(t *testing.T) {
 	expect(t, "deleting it", answer[*message.GroupsDeleted](s, &message.DeleteGroups{Groups: []string{"g"}}).Codes[0], message.NonEmptyGroup)
 }
 
+// GMM.classicGroupLeaveToConsumerGroup: an administrator takes members out by their ids or instances, whatever protocol they speak
+// (Admin.removeMembersFromConsumerGroup).
+func TestAnAdministratorTakesConsumersOut(t *testing.T) {
+	s := newScene(t)
+	s.topic("t", 1, 4)
+	static := joining("a", "t")
+	static.Instance = "i"
+	a, b := s.enter(static), s.consumer("b", "t")
+	rounds(t, a, b)
+	out := func(who ...message.Leaver) []message.Code {
+		return answer[*message.GroupLeft](s, &message.LeaveGroup{Group: "g", Members: who}).Codes
+	}
+	expect(t, "strangers", fmt.Sprint(out(message.Leaver{Member: "x"}, message.Leaver{Instance: "x"}, message.Leaver{Member: "b", Instance: "i"})),
+		fmt.Sprint([]message.Code{message.UnknownMemberID, message.UnknownMemberID, message.FencedInstanceID}))
+	expect(t, "a static one", out(message.Leaver{Instance: "i"})[0], message.OK)
+	gone := a.plain()
+	gone.Instance = "i"
+	expect(t, "who was taken out", refusal(s, gone), message.UnknownMemberID)
+	rounds(t, b)
+	expect(t, "what the other has", len(b.owned), 4)
+	expect(t, "a dynamic one", out(message.Leaver{Member: "b"})[0], message.OK)
+	expect(t, "state", s.described().State, "Empty")
+	s.again()
+	expect(t, "after a restart", s.described().State, "Empty")
+}
+
 // S83: a group without members changes its protocol; one with members does not.
 func TestEmptyGroupsChangeTheirProtocol(t *testing.T) {
 	s := newScene(t)

@@ -154,7 +154,6 @@ func TestClassicMembersComeToNewGroups(t *testing.T) {
 	expect(t, "no common protocol", answer[*message.GroupJoined](s, other).Code, message.InconsistentGroupProtocol)
 	other.Protocols = []message.GroupProtocol{{Name: "cooperative-sticky", Metadata: []byte{9}}}
 	expect(t, "no subscription", answer[*message.GroupJoined](s, other).Code, message.InconsistentGroupProtocol)
-	expect(t, "a member by KIP-848 that leaves so", answer[*message.GroupLeft](s, &message.LeaveGroup{Group: "g", Members: []message.Leaver{{Member: "a"}}}).Codes[0], message.UnknownMemberID)
 	for range 5 { // it does not join again though it must
 		s.consumer("b", "t")
 		s.pass(9 * time.Second)
