@@ -151,11 +151,15 @@ func TestRefusals(t *testing.T) {
 		{"S28: Not leader → NOT_LEADER_OR_FOLLOWER(6)",
 			func(o *message.Leadership, _ *message.Append) { o.Leader = 2 }, message.NotLeaderOrFollower, "lead"},
 		{"S26: acks=all and |ISR| < min.insync.replicas → NOT_ENOUGH_REPLICAS(19) before append",
-			func(o *message.Leadership, _ *message.Append) { o.Config.MinInsyncReplicas, o.Replicas = 2, []message.NodeID{1, 2} }, message.NotEnoughReplicas, "min.insync"},
+			func(o *message.Leadership, _ *message.Append) {
+				o.Config.MinInsyncReplicas, o.Replicas = 2, []message.NodeID{1, 2}
+			}, message.NotEnoughReplicas, "min.insync"},
 		{"Partition.effectiveMinIsr: more than there are replicas cannot be asked for",
 			func(o *message.Leadership, _ *message.Append) { o.Config.MinInsyncReplicas = 2 }, message.OK, ""},
 		{"S26: acks=1 ignores min ISR",
-			func(o *message.Leadership, m *message.Append) { o.Config.MinInsyncReplicas, o.Replicas, m.Acks = 2, []message.NodeID{1, 2}, 1 }, message.OK, ""},
+			func(o *message.Leadership, m *message.Append) {
+				o.Config.MinInsyncReplicas, o.Replicas, m.Acks = 2, []message.NodeID{1, 2}, 1
+			}, message.OK, ""},
 		{"S18: batch size > max.message.bytes → MESSAGE_TOO_LARGE(10)",
 			func(o *message.Leadership, m *message.Append) { o.Config.MaxMessageBytes = int32(len(m.Batch)) - 1 }, message.MessageTooLarge, "max.message.bytes"},
 		{"S18: the whole batch counts, to the byte",
