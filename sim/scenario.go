@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/actors/stage"
@@ -191,12 +192,27 @@ func (s *Scenario) drawChain(r *rand.Rand) {
 		for i := range 1 + r.IntN(3) {
 			add(workload.Joining, fmt.Sprintf("joiner-%d", i), i, false)
 		}
+		s.drawSharing(r)
 		return
 	}
 	for _, lane := range lanes {
 		add(workload.Copying, fmt.Sprintf("link-%d", lane), lane, false)
 		if r.IntN(3) > 0 {
 			add(workload.Copying, fmt.Sprintf("zombie-%d", lane), lane, true)
+		}
+	}
+}
+
+// drawSharing makes half the chains' groups such by KIP-848.
+func (s *Scenario) drawSharing(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		return
+	}
+	s.Broker["group.consumer.session.timeout.ms"] = "1500"
+	s.Broker["group.consumer.heartbeat.interval.ms"] = pick(r, "50", "200")
+	for i := range s.Clients {
+		if c := &s.Clients[i]; c.Kind == workload.Joining {
+			c.Name, c.Modern = strings.Replace(c.Name, "joiner", "sharer", 1), true
 		}
 	}
 }

@@ -135,6 +135,9 @@ func New(w World, h *check.History, s Spec, topics []*check.Topic) Client {
 	case Copying:
 		return newCopier(w, h, s)
 	case Joining:
+		if s.Modern {
+			return newSharer(w, h, s)
+		}
 		return newJoiner(w, h, s)
 	case Reading:
 		return newReader(w, h, s)
