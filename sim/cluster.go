@@ -22,6 +22,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.drawClusterFaults(r)
 	s.drawOperator(stream(seed, "operator"))
 	s.drawGroup(stream(seed, "group"))
+	s.drawModern(stream(seed, "modern"))
 	s.drawMarking(stream(seed, "marking"))
 	s.drawChain(stream(seed, "chain"))
 	s.drawCompaction(stream(seed, "compaction"))
