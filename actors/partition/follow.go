@@ -121,6 +121,10 @@ func (p *Partition) take(c stage.Context, m *message.Pulled) {
 		p.cut(c, p.truncation(step, at))
 		return
 	}
+	if base, ok := p.midst(m.Batches); ok {
+		p.cut(c, truncation{to: base, anew: true})
+		return
+	}
 	p.used = p.used || len(m.Batches) > 0
 	err := p.allowGaps(m)
 	if err == nil {
@@ -174,6 +178,18 @@ func (p *Partition) truncation(step replica.Step, at int64) truncation {
 	return truncation{to: at, anew: step == replica.Begin}
 }
 
+// midst is the base of the batch in whose midst an empty log begins: a crash has taken that batch, and left that the log starts there.
+func (p *Partition) midst(raw []byte) (base int64, ok bool) {
+	if p.log.Start() < p.log.End() || len(raw) == 0 {
+		return 0, false
+	}
+	b, err := record.Check(raw)
+	if err != nil {
+		return 0, false
+	}
+	return b.BaseOffset(), b.BaseOffset() < p.log.End() && p.log.End() < b.NextOffset()
+}
+
 // cramp tells the leader that it need not wait for this follower, whose disk has no room.
 func (p *Partition) cramp(c stage.Context) {
 	if p.replica.Follows() {
@@ -218,13 +234,14 @@ func (p *Partition) contradiction(b record.Batch) error {
 	return nil
 }
 
-// followStart lets the log begin where the leader's does, once no crash can bring back what was below: as with DeleteRecords.
+// followStart lets the log begin where the leader's does, once no crash can bring back what was below: as with DeleteRecords. It does not begin behind
+// its end, for that may be in the midst of one of the leader's batches.
 func (p *Partition) followStart(c stage.Context, start int64) {
 	coming := p.log.Start()
 	if n := len(p.deletions); n > 0 {
 		coming = max(coming, p.deletions[n-1].target)
 	}
-	if start = min(start, p.replica.HighWatermark()); start <= coming || planted.Is(planted.StartUncopied) {
+	if start = min(start, p.replica.HighWatermark(), p.log.End()); start <= coming || planted.Is(planted.StartUncopied) {
 		return
 	}
 	p.saveProducers(c)
