@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -171,9 +172,15 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 
 // drawChain adds a chain of transactions now and then, over one partition or two, with zombies.
 func (s *Scenario) drawChain(r *rand.Rand) {
-	loses := func(f Fault) bool { return f.Kind == Wipe || f.Kind == Replace } // who coordinates groups may count on one copy
-	if r.IntN(4) > 0 || s.damages() || slices.ContainsFunc(s.Faults, loses) {
+	loses := s.damages() || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == Wipe || f.Kind == Replace })
+	if r.IntN(4) > 0 || loses && s.nodes() < 3 {
 		return
+	}
+	if loses { // as with the topic of transactions, which is so by itself: nothing that was committed may be on one disk alone
+		s.Broker["min.insync.replicas"] = "2"
+		for _, t := range s.Topics {
+			t.Configs["min.insync.replicas"] = cmp.Or(t.Configs["min.insync.replicas"], "1")
+		}
 	}
 	s.Broker["transaction.state.log.num.partitions"] = "2"
 	s.Broker["transaction.abort.timed.out.transaction.cleanup.interval.ms"] = pick(r, "50", "200")

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -84,12 +85,17 @@ func (o *onlooker) copiedWithout(h *host) bool {
 			if !slices.Contains(p.Replicas, h.ID) {
 				continue
 			}
-			if limit(set["min.insync.replicas"]) < 2 || o.lowered(topic.Name) || set["durability"] == "replicated" || !o.someoneElse(h, p) {
+			if o.insync(set) < 2 || o.lowered(topic.Name) || set["durability"] == "replicated" || !o.someoneElse(h, p) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// insync is how many copies a topic with such a config asks for.
+func (o *onlooker) insync(set map[string]string) int64 {
+	return max(limit(cmp.Or(set["min.insync.replicas"], o.trial.scenario.Broker["min.insync.replicas"])), 1)
 }
 
 // someoneElse says that another node that runs may lead a partition. One that is only being added may not be counted: the move may be called off.
