@@ -104,7 +104,7 @@ func (p *Partition) dirt(c stage.Context) (d log.Dirt, overdue bool, err error) 
 		stable = min(stable, p.seen.LastStable)
 	}
 	if planted.Is(planted.CompactedAhead) {
-		stable = p.replica.SyncedEnd()
+		stable = p.log.End()
 	}
 	d, err = p.log.Dirt(stable, lagOf(t.MinCompactionLagMillis), c.Now())
 	overdue = d.Dirty > 0 && !d.Oldest.IsZero() && c.Now().Sub(d.Oldest) > lagOf(t.MaxCompactionLagMillis)

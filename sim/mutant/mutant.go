@@ -136,7 +136,7 @@ var All = []Mutant{
 	{planted.EndCompacted, "end-compacted", 1, "Compaction leaves nothing of a segment's last batch."},
 	{planted.GuardForgotten, "guard-forgotten", 1, "A journal is replayed over what was compacted."},
 	{planted.MarkerEarly, "marker-early", 1, "A marker goes while something of its transaction is left."},
-	{planted.CompactedAhead, "compacted-ahead", 3, "Compaction goes beyond the high watermark."},
+	{planted.CompactedAhead, "compacted-ahead", 1, "Compaction goes beyond what is committed."},
 }
 
 // Exists says that there is a mutant of that name.

@@ -114,7 +114,7 @@ const (
 	EndCompacted      // log: nothing stays of a compacted segment's last batch
 	GuardForgotten    // log: a journal is replayed over what was compacted
 	MarkerEarly       // log: a marker goes while something of its transaction is left
-	CompactedAhead    // partition: compaction goes beyond the high watermark
+	CompactedAhead    // partition: compaction goes beyond what is committed
 	end
 )
 
