@@ -85,23 +85,24 @@ type resetRow struct {
 }
 
 func (s *reset) run(c *cobra.Command, a *kadm.Client, name string, to goal) error {
+	return recommit(c, a, name, s.dry, &s.printer, func() ([]resetRow, error) { return s.rows(c.Context(), a, name, to) })
+}
+
+// recommit commits for a group that has no members what is found, unless it is dry, and prints it.
+func recommit(c *cobra.Command, a *kadm.Client, name string, dry bool, p *printer, find func() ([]resetRow, error)) error {
 	ctx := c.Context()
 	if err := resettable(findGroup(ctx, a, name)); err != nil {
 		return err
 	}
-	rows, err := s.rows(ctx, a, name, to)
+	rows, err := find()
 	if err != nil {
 		return err
 	}
-	if !s.dry {
+	if !dry {
 		if err := commitRows(ctx, a, name, rows); err != nil {
 			return err
 		}
 	}
-	return printResets(c, &s.printer, rows)
-}
-
-func printResets(c *cobra.Command, p *printer, rows []resetRow) error {
 	return p.print(c.OutOrStdout(), rows, "TOPIC PARTITION COMMITTED TO", func(row func(...any)) {
 		for _, r := range rows {
 			row(r.Topic, r.Partition, known(r.Committed, "%d"), r.To)

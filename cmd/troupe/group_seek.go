@@ -96,20 +96,7 @@ func (s *seek) position(arg string) (p position, err error) {
 }
 
 func (s *seek) run(c *cobra.Command, a *kadm.Client, name string, all []position) error {
-	ctx := c.Context()
-	if err := resettable(findGroup(ctx, a, name)); err != nil {
-		return err
-	}
-	rows, err := seekRows(ctx, a, name, all)
-	if err != nil {
-		return err
-	}
-	if !s.dry {
-		if err := commitRows(ctx, a, name, rows); err != nil {
-			return err
-		}
-	}
-	return printResets(c, &s.printer, rows)
+	return recommit(c, a, name, s.dry, &s.printer, func() ([]resetRow, error) { return seekRows(c.Context(), a, name, all) })
 }
 
 // seekRows finds what is to be committed, position by position.
