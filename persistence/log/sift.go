@@ -108,7 +108,7 @@ const rememberedMost = 5
 // meet notes what there is of a producer in what is dirty.
 func (c *Cleaning) meet(b record.Batch) {
 	id := b.ProducerID()
-	if _, known := c.o.Producers[id]; !known {
+	if _, known := c.o.Producers[id]; !known || unnumbered(b) {
 		return
 	}
 	m := c.met[id]
@@ -126,11 +126,16 @@ func (c *Cleaning) meet(b record.Batch) {
 	c.met[id] = m
 }
 
+// unnumbered says that a batch is a coordinator's in a producer's name: nothing comes next from it, and its marker knows the epoch.
+func unnumbered(b record.Batch) bool {
+	return b.BaseSequence() < 0 && !b.Attributes().Has(record.Control)
+}
+
 // remembered says that a batch is one of the last of its producer, or a marker the last. What the producer has written beyond the pass may
 // yet be cut; then the last ones in front of that must be there: those in what is dirty, and where these are too few, all in front of them.
 func (c *Cleaning) remembered(b record.Batch) bool {
 	last, known := c.o.Producers[b.ProducerID()]
-	if !known || planted.Is(planted.ProducerCompacted) {
+	if !known || unnumbered(b) || planted.Is(planted.ProducerCompacted) {
 		return false
 	}
 	marker := b.Attributes().Has(record.Control)
