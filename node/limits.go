@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +14,6 @@ import (
 // broker small: its bytes are in the page cache, and what requests use is recycled. Near the limit it is collected harder
 // rather than let the kernel kill the process. GOMEMLIMIT, if given, is left alone.
 func limitMemory(limit int64) {
-	steady(limit)
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
@@ -23,22 +21,6 @@ func limitMemory(limit int64) {
 		limit = machineMemory() / 2
 	}
 	debug.SetMemoryLimit(limit)
-}
-
-// ballast is memory that nobody touches, so that it takes none. The runtime collects when as much was allocated again as lives, and in a
-// broker little lives: what goes through NATS alone would have it collect a hundred times for each gigabyte of replication, and what
-// pools have (sync.Pool) would be gone each time. With this much more that seems to live it collects a quarter as often.
-var ballast atomic.Pointer[[]byte]
-
-const ballastBytes = 32 << 20
-
-// steady takes the ballast in, unless the environment says how garbage is collected or there is little memory.
-func steady(limit int64) {
-	if os.Getenv("GOGC") != "" || limit > 0 && limit < 16*ballastBytes {
-		return
-	}
-	b := make([]byte, ballastBytes)
-	ballast.CompareAndSwap(nil, &b)
 }
 
 // machineMemory is what the machine has, or the control group that the process is in.
