@@ -13,33 +13,30 @@ import (
 type lane struct {
 	mesh *Mesh
 	lane message.Lane
-	pipe *pipe
+	wire wire
 	wake chan struct{} // room for one
 }
 
 // openLane connects.
 func (m *Mesh) openLane(on message.Lane) (*lane, error) {
-	pipe, err := connect(m.server, on)
+	wire, err := connect(m.server, on)
 	if err != nil {
 		return nil, err
 	}
-	return &lane{mesh: m, lane: on, pipe: pipe, wake: make(chan struct{}, 1)}, nil
+	return &lane{mesh: m, lane: on, wire: wire, wake: make(chan struct{}, 1)}, nil
 }
 
-// listen begins to receive. Nothing is dropped on the way in: credits bound what can come.
+// listen begins to receive.
 func (l *lane) listen() error {
-	if err := l.pipe.subscribe(subject(l.mesh.o.Cluster, l.mesh.o.Node, l.lane)); err != nil {
-		return err
-	}
-	l.mesh.done.Go(func() {
-		err := l.pipe.read(l.receive, l.rouse)
+	l.mesh.done.Add(1)
+	return l.wire.listen(subject(l.mesh.o.Cluster, l.mesh.o.Node, l.lane), l.receive, l.rouse, func(err error) {
+		defer l.mesh.done.Done()
 		select {
 		case <-l.mesh.stop:
 		default:
 			l.mesh.o.Log.Error("mesh: a lane has ended", "lane", laneNames[l.lane], "err", err)
 		}
 	})
-	return nil
 }
 
 // rouse has the sender look for something to send.
@@ -60,7 +57,7 @@ func (l *lane) send() {
 			return
 		case <-l.wake:
 		}
-		_ = l.pipe.answer() // where that fails, the next frame does, too
+		_ = l.wire.answer() // where that fails, the next frame does, too
 		for more := true; more; {
 			more = false
 			for _, p := range l.mesh.all() {
@@ -78,9 +75,9 @@ func (l *lane) send() {
 
 // publish sends the frame that stands behind pubRoom bytes; false if the connection is closed.
 func (l *lane) publish(p *peer, to string, b []byte) bool {
-	if err := l.pipe.publish(to, b); err != nil {
+	if err := l.wire.publish(to, b); err != nil {
 		p.change(func(k *link.Link) { k.Reset("the frame could not be sent: " + err.Error()) })
-		return !l.pipe.closed.Load()
+		return !l.wire.isClosed()
 	}
 	l.mesh.counts.framesOut.Add(1)
 	l.mesh.counts.bytesOut.Add(uint64(len(b) - pubRoom))
@@ -109,7 +106,7 @@ func (l *lane) receive(b []byte) {
 	}
 }
 
-// keep makes a letter of its own of one that lies in the pipe's memory.
+// keep makes a letter of its own of one that lies in the wire's memory.
 func (l *lane) keep(b []byte) link.Letter {
 	if l.lane == message.Control {
 		return link.Letter{Body: bytes.Clone(b)}

@@ -120,7 +120,7 @@ func (m *Mesh) Close() error {
 	close(m.stop)
 	for _, lane := range m.lanes {
 		if lane != nil {
-			lane.pipe.close()
+			lane.wire.close()
 		}
 	}
 	m.done.Wait()

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// pipe is a lane's connection into the embedded server, in the protocol of NATS's clients, of which it needs little:
+// pipe is the bulk lane's connection into the embedded server, in the protocol of NATS's clients, of which it needs little:
 //
 //	server: INFO {…}                                         pipe: CONNECT {…}, PING
 //	server: PONG, or -ERR 'why'                              pipe: SUB subject 1
 //	server: MSG subject 1 size, size bytes; PING             pipe: PUB subject size, size bytes; PONG
 //
 // each line, and the bytes, with CR LF behind (docs.nats.io/reference/reference-protocols/nats-protocol). It is not nats.go's connection
-// because every byte of replication goes through it twice: what comes is read in place and not copied twice more, what is sent is one
+// because every byte of what is copied goes through it twice: what comes is read in place and not copied twice more, what is sent is one
 // write from where it is, and no goroutine stands between. That is a fifth of what the mesh takes of the processor.
 // One goroutine writes and one reads.
 type pipe struct {
@@ -74,13 +74,14 @@ func greet(conn net.Conn, user string, patience time.Duration) (*pipe, error) {
 	}
 }
 
-// subscribe has what comes to a subject sent here.
-func (p *pipe) subscribe(subject string) error {
+// listen is part of wire.
+func (p *pipe) listen(subject string, each func([]byte), rouse func(), ended func(error)) error {
+	go func() { ended(p.read(each, rouse)) }()
 	_, err := p.conn.Write(fmt.Appendf(nil, "SUB %s %s\r\n", subject, sid))
 	return err
 }
 
-// publish sends what stands in b behind pubRoom bytes, which it uses. An answer that the server waits for goes with it.
+// publish is part of wire. An answer that the server waits for goes with it.
 func (p *pipe) publish(subject string, b []byte) error {
 	size := len(b) - pubRoom
 	p.out = p.out[:0]
@@ -98,7 +99,7 @@ func (p *pipe) publish(subject string, b []byte) error {
 	return err
 }
 
-// answer tells the server that it is heard, if it asked.
+// answer is part of wire: it tells the server that it is heard, if it asked.
 func (p *pipe) answer() error {
 	if !p.ask.Swap(false) {
 		return nil
@@ -107,8 +108,8 @@ func (p *pipe) answer() error {
 	return err
 }
 
-// read hands out each message until the connection ends; it is valid only during the call. asked is called when the server wants an answer.
-func (p *pipe) read(each func([]byte), asked func()) error {
+// read hands out each message until the connection ends.
+func (p *pipe) read(each func([]byte), rouse func()) error {
 	defer p.close()
 	for {
 		line, err := p.line()
@@ -124,7 +125,7 @@ func (p *pipe) read(each func([]byte), asked func()) error {
 			each(body)
 		case string(line) == "PING":
 			p.ask.Store(true)
-			asked()
+			rouse()
 		case string(line) == "PONG", string(line) == "+OK", bytes.HasPrefix(line, []byte("INFO ")):
 		default:
 			return fmt.Errorf("%w: %.80q", errPipe, line)
@@ -197,6 +198,8 @@ func (p *pipe) fill(n int) error {
 	}
 	return nil
 }
+
+func (p *pipe) isClosed() bool { return p.closed.Load() }
 
 func (p *pipe) close() {
 	p.closed.Store(true)

@@ -29,7 +29,7 @@ func TestFramesThatAreNotOursAreCountedAndDropped(t *testing.T) {
 		[]byte("no frame"), damaged, link.AppendFrame(nil, &other), link.AppendFrame(nil, &self), link.AppendFrame(nil, &lane),
 	}
 	for _, frame := range frames {
-		a.lanes[message.Control].pipe.publish(subject("pair", 2, message.Control), append(make([]byte, pubRoom), frame...))
+		a.lanes[message.Control].wire.publish(subject("pair", 2, message.Control), append(make([]byte, pubRoom), frame...))
 	}
 	eventually(t, "all are counted", func() bool { return b.Counts().Refused == uint64(len(frames)) })
 	a.Send(pull(a, b, 1))

@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -115,19 +114,6 @@ func probe(address string) error {
 		return fmt.Errorf("cluster listener %s: %w: another process listens there, or it is no address of this machine", address, err)
 	}
 	return l.Close()
-}
-
-// connect opens a lane's connection into the server.
-func connect(s *server.Server, lane message.Lane) (*pipe, error) {
-	conn, err := s.InProcessConn()
-	if err != nil {
-		return nil, err
-	}
-	p, err := greet(conn, laneNames[lane], startPatience)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mesh: lane %s: %w", laneNames[lane], err), conn.Close())
-	}
-	return p, nil
 }
 
 // serverName tells one life of a node from every other: NATS refuses two servers of one name.
