@@ -173,7 +173,7 @@ func (s *Scenario) drawModern(r *rand.Rand) {
 // drawChain adds a chain of transactions now and then, over one partition or two, with zombies.
 func (s *Scenario) drawChain(r *rand.Rand) {
 	loses := s.damages() || slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == Wipe || f.Kind == Replace })
-	if r.IntN(4) > 0 || loses && s.nodes() < 3 {
+	if r.IntN(4) > 0 || loses && s.nodes() < 3 || s.Broker["transaction.partition.verification.enable"] == "false" { // zombies come late then, as in Kafka
 		return
 	}
 	if loses { // as with the topic of transactions, which is so by itself: nothing that was committed may be on one disk alone

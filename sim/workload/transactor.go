@@ -38,10 +38,11 @@ type piped struct {
 	round        int // what belongs to an earlier one is not heeded
 	healing      bool
 	begin        func()
+	copies       int // that a topic is made with
 }
 
 func newPiped(w World, h *check.History, s Spec) piped {
-	return piped{link: newLink(w, h, s.Name), spec: s, chain: h.Chain(s.Group, len(s.Lanes)), leaders: map[pipe]message.NodeID{}, coordinators: map[string]message.NodeID{}}
+	return piped{link: newLink(w, h, s.Name), spec: s, chain: h.Chain(s.Group, len(s.Lanes)), leaders: map[pipe]message.NodeID{}, coordinators: map[string]message.NodeID{}, copies: max(s.Copies, 1)}
 }
 
 func (p *piped) in(i int) pipe  { return pipe{p.chain.Name + "-in", int32(i)} }
@@ -125,9 +126,9 @@ func (p *piped) make() {
 	req.Version, req.TimeoutMillis = 5, int32(p.spec.PatienceMillis)
 	for _, name := range []string{p.in(0).topic, p.out(0).topic} {
 		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(p.chain.Partitions), int16(max(p.spec.Copies, 1))
+		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(p.chain.Partitions), int16(p.copies)
 		insync := "1"
-		if p.spec.Copies > 2 {
+		if p.copies > 2 {
 			insync = "2"
 		}
 		for _, c := range [][2]string{{"min.insync.replicas", insync}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}, {"cleanup.policy", "delete"},
@@ -137,10 +138,15 @@ func (p *piped) make() {
 		req.Topics = append(req.Topics, t)
 	}
 	ask(p, p.any(), req, func(r *kmsg.CreateTopicsResponse) {
+		few := false
 		for _, t := range r.Topics {
 			if t.ErrorCode != 0 && message.Code(t.ErrorCode) != message.TopicAlreadyExists {
 				p.world.Note("%s cannot make %s: code %d", p.name, t.Topic, t.ErrorCode)
 			}
+			few = few || message.Code(t.ErrorCode) == message.InvalidReplicationFactor
+		}
+		if few { // a node is drained
+			p.copies = max(p.copies-1, 1)
 		}
 		p.again()
 	})
