@@ -247,6 +247,7 @@ func (f *fetch) read(c stage.Context, p *session.Partition, view message.View, b
 		return session.Outcome{Code: f.r.conn.readFailed(c, p, err)}
 	}
 	out.Slice, out.Behind = slice, slice.Bytes == 0
+	f.urgent = f.urgent || slice.Bytes > 0 && slice.Next < limit // there is more, in the next file or beyond the limit: time brings none of it
 	if f.committed && slice.Bytes > 0 {
 		if out.Aborted, err = view.Aborted(p.Offset, slice.Next); err != nil {
 			return session.Outcome{Code: f.r.conn.readFailed(c, p, err)}

@@ -81,6 +81,11 @@ func TestWhenAFetchIsAnswered(t *testing.T) {
 		{"no bytes", empty, func() *kmsg.FetchRequest { return fetchOf(500, 1, "t", 0) }, true},
 		{"an error", empty, func() *kmsg.FetchRequest { return fetchOf(500, 1, "t", 0, 99) }, false},
 		{"no bytes wanted", empty, func() *kmsg.FetchRequest { return fetchOf(500, 0, "t", 0) }, false},
+		{"as much as fits, and there is more", func(int) *log { return newLog(1, 1) }, func() *kmsg.FetchRequest { // DelayedFetch: "falling behind"
+			q := fetchOf(500, int32(len(newLog(1).bytes))+10, "t", 0)
+			q.MaxBytes = q.MinBytes
+			return q
+		}, false},
 		{"an absurd min_bytes is clamped (S32)", full, func() *kmsg.FetchRequest {
 			q := fetchOf(500, 1<<30, "t", 0)
 			q.MaxBytes = 50

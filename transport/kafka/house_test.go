@@ -299,6 +299,9 @@ func (l *log) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message.
 			break
 		}
 		s.Bytes += size
+		if s.Next = l.bounds.LogEnd; i+1 < len(l.starts) {
+			s.Next = l.starts[i+1]
+		}
 	}
 	if s.Bytes == 0 {
 		return message.Slice{}, nil
