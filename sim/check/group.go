@@ -12,7 +12,8 @@ type Group struct {
 	history    *History
 	generation int32 // the largest in which somebody was told its assignment
 	owners     map[owned]string
-	floors     map[*Partition]int64 // the largest offset whose commit was acknowledged
+	floors     map[*Partition]int64          // the largest offset whose commit was acknowledged
+	doubts     map[*Partition]map[int64]bool // offsets whose commits nobody has answered
 	claims     map[*Partition]claim
 	epochs     map[string]int32 // of members by KIP-848, by their ids
 }
@@ -36,7 +37,7 @@ func (h *History) Group(name string) *Group {
 			return g
 		}
 	}
-	g := &Group{Name: name, history: h, owners: map[owned]string{}, floors: map[*Partition]int64{}, claims: map[*Partition]claim{}, epochs: map[string]int32{}}
+	g := &Group{Name: name, history: h, owners: map[owned]string{}, floors: map[*Partition]int64{}, doubts: map[*Partition]map[int64]bool{}, claims: map[*Partition]claim{}, epochs: map[string]int32{}}
 	h.groups = append(h.groups, g)
 	return g
 }
@@ -125,9 +126,18 @@ func (g *Group) Committed(p *Partition, offset int64) {
 	g.floors[p] = max(g.Floor(p), offset)
 }
 
+// Doubted notes an offset whose commit nobody has answered: it may be waiting on a connection that was given up, and be taken late, behind
+// greater ones of the same member in the same epoch.
+func (g *Group) Doubted(p *Partition, offset int64) {
+	if g.doubts[p] == nil {
+		g.doubts[p] = map[int64]bool{}
+	}
+	g.doubts[p][offset] = true
+}
+
 // Fetched checks a group's offset against the floor of when it was asked for.
 func (g *Group) Fetched(member string, p *Partition, floor, offset int64) {
-	if offset < floor {
+	if offset < floor && !g.doubts[p][offset] {
 		g.history.Fail(OffsetsStay, "Group %s: %s is told that %s was read up to %d, and %d was committed before.", g.Name, member, p, offset, floor)
 	}
 }

@@ -325,6 +325,10 @@ func (m *subscriber) work(life int) {
 		code := message.CoordinatorNotAvailable
 		if err == nil {
 			code = m.committed(r.(*kmsg.OffsetCommitResponse), asked)
+		} else {
+			for i, at := range asked {
+				m.group.Doubted(m.topic.Partitions[i], at)
+			}
 		}
 		switch {
 		case life != m.life:
