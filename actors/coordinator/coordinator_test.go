@@ -104,7 +104,8 @@ type sheet struct {
 	b     message.Bounds
 }
 
-func (v *sheet) Bounds() message.Bounds { return v.b }
+func (v *sheet) Bounds() message.Bounds                { return v.b }
+func (v *sheet) Trimmed(s message.Slice) message.Slice { return s }
 func (v *sheet) Read(offset, limit int64, _ int, _ bool) (message.Slice, error) {
 	at, next := 0, offset
 	for at < len(v.bytes) && record.Batch(v.bytes[at:]).NextOffset() <= offset {

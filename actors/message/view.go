@@ -18,6 +18,9 @@ type View interface {
 	// without error means that there is nothing yet, or that even one batch is more than maxBytes. Errors:
 	// ErrOffsetOutOfRange, a *Damaged that names the range, or the file system's.
 	Read(offset, limit int64, maxBytes int, oneAtLeast bool) (Slice, error)
+	// Trimmed is a slice that Read found, without the batches at its end that compaction has emptied; an empty Slice if it has no others. Where
+	// it cannot tell, it is the slice.
+	Trimmed(Slice) Slice
 	// OffsetForTime is the first record below limit whose timestamp is at least millis; found is false if there is none.
 	// It may read and decompress: callers offload it.
 	OffsetForTime(millis, limit int64) (at TimedOffset, found bool, err error)

@@ -242,7 +242,7 @@ func (f *fetch) read(c stage.Context, p *session.Partition, view message.View, b
 		out.Behind = true
 		return out
 	}
-	slice, err := view.Read(p.Offset, limit, max(room, 0), f.bytes == 0)
+	slice, err := full(view, p.Offset, limit, max(room, 0), f.bytes == 0)
 	if err != nil {
 		return session.Outcome{Code: f.r.conn.readFailed(c, p, err)}
 	}
@@ -254,6 +254,21 @@ func (f *fetch) read(c stage.Context, p *session.Partition, view message.View, b
 		}
 	}
 	return out
+}
+
+// full is what view.Read finds, without emptied batches at its end: there are clients that take an answer which ends with one for one that has nothing,
+// and look elsewhere. Where there are no others up to the limit, they must do: the reader has to come behind them.
+func full(view message.View, offset, limit int64, most int, oneAtLeast bool) (message.Slice, error) {
+	found, err := view.Read(offset, limit, most, oneAtLeast)
+	for s := found; err == nil && s.Bytes > 0; {
+		if trimmed := view.Trimmed(s); trimmed.Bytes > 0 {
+			return trimmed, nil
+		}
+		if s, err = view.Read(s.Next, limit, most, oneAtLeast); err != nil {
+			return found, nil // who comes there is told
+		}
+	}
+	return found, err
 }
 
 // readFailed names in the log what is damaged, once, and finds the code for the client.

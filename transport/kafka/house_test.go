@@ -281,8 +281,9 @@ func (l *log) longer(n int) *log {
 	return &next
 }
 
-func (l *log) Bounds() message.Bounds { return l.bounds }
-func (l *log) Bytes() int64           { return int64(len(l.bytes)) }
+func (l *log) Bounds() message.Bounds                { return l.bounds }
+func (l *log) Trimmed(s message.Slice) message.Slice { return s }
+func (l *log) Bytes() int64                          { return int64(len(l.bytes)) }
 
 func (l *log) Read(offset, limit int64, maxBytes int, oneAtLeast bool) (message.Slice, error) {
 	if l.reads++; l.failing != nil {
