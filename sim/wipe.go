@@ -99,8 +99,12 @@ func (o *onlooker) insync(set map[string]string) int64 {
 }
 
 // someoneElse says that another node that runs may lead a partition. One that is only being added may not be counted: the move may be called off.
+// Nor is another asked as long as one is counted on that has lost its disk: who may lead may be cut off, and be left behind for that one.
 func (o *onlooker) someoneElse(h *host, p *image.Partition) bool {
-	return slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), func(n message.NodeID) bool {
+	lost := func(n message.NodeID) bool {
+		return n != h.ID && o.newest.Broker(n) != nil && !o.sameDisk(o.newest.Broker(n))
+	}
+	return !slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), lost) && slices.ContainsFunc(slices.Concat(p.ISR, p.ELR), func(n message.NodeID) bool {
 		return n != h.ID && !slices.Contains(p.Adding, n) && o.trial.hosts[n-1].Up() && o.newest.Broker(n) != nil && o.sameDisk(o.newest.Broker(n))
 	})
 }
