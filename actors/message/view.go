@@ -73,6 +73,9 @@ type Aborted struct {
 	Stable   int64 // of the transactions that were open when it ended the first begins here, or Last+1
 }
 
+// RememberedBatches is how many batches of a producer a partition remembers: as many as it may have in flight.
+const RememberedBatches = 5
+
 // Latest is where a partition's log has the last of a producer: what tells, read again, what comes next from it, and what it repeats.
 type Latest struct {
 	First, Last int64 // base offsets of the first and the last of its batches that are remembered; -1: none is, in its epoch

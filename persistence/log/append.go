@@ -108,7 +108,12 @@ func (l *Log) full(b record.Batch, now time.Time) bool {
 	if l.size == 0 {
 		return false
 	}
-	return l.size+int64(len(b)) > l.config.SegmentBytes || l.config.OutgrownBytes > 0 && l.size > max(l.config.OutgrownBytes, l.shape.sealed) || l.config.SegmentAge > 0 && now.Sub(l.since) >= l.config.SegmentAge
+	return l.size+int64(len(b)) > l.config.SegmentBytes || l.outgrown() || l.config.SegmentAge > 0 && now.Sub(l.since) >= l.config.SegmentAge
+}
+
+// outgrown says that the last segment is larger than it needs to be before compaction may reach it.
+func (l *Log) outgrown() bool {
+	return l.config.OutgrownBytes > 0 && l.size > max(l.config.OutgrownBytes, l.shape.sealed)
 }
 
 // write writes at the end of the last segment, all or nothing.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/planted"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
@@ -97,13 +98,10 @@ func (c *Cleaning) siftMarker(b record.Batch, header bool) (record.Batch, error)
 
 // met is where some batches have of a producer its last ones, the first of them first, and its last marker.
 type met struct {
-	batches [rememberedMost]int64
+	batches [message.RememberedBatches]int64
 	count   int
 	marker  int64
 }
-
-// rememberedMost is how many batches of a producer a partition remembers at most.
-const rememberedMost = 5
 
 // meet notes what there is of a producer in what is dirty.
 func (c *Cleaning) meet(b record.Batch) {
@@ -115,7 +113,7 @@ func (c *Cleaning) meet(b record.Batch) {
 	switch {
 	case b.Attributes().Has(record.Control):
 		m.marker = b.BaseOffset()
-	case m.count == rememberedMost:
+	case m.count == message.RememberedBatches:
 		copy(m.batches[:], m.batches[1:])
 		m.count--
 		fallthrough
@@ -143,7 +141,7 @@ func (c *Cleaning) remembered(b record.Batch) bool {
 		return marker && b.BaseOffset() == last.Marker || !marker && last.First >= 0 && b.BaseOffset() >= last.First
 	}
 	m := c.met[b.ProducerID()]
-	return marker && b.BaseOffset() >= m.marker || !marker && (m.count < rememberedMost || b.BaseOffset() >= m.batches[0])
+	return marker && b.BaseOffset() >= m.marker || !marker && (m.count < message.RememberedBatches || b.BaseOffset() >= m.batches[0])
 }
 
 // hollow is only the header, if that has to stay.

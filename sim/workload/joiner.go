@@ -1,8 +1,6 @@
 package workload
 
 import (
-	"time"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/troupe-broker/troupe/actors/message"
@@ -38,7 +36,7 @@ func (c *joiner) join() {
 	req.Version, req.Group, req.MemberID = 5, c.spec.Group, c.member
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = memberSession, memberRebalance, "consumer"
 	req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: (&kmsg.ConsumerMemberMetadata{Topics: []string{c.in(0).topic}}).AppendTo(nil)}}
-	askFor(&c.piped, c.group(), req, 3*memberRebalance*time.Millisecond, func(r *kmsg.JoinGroupResponse) {
+	askFor(&c.piped, c.group(), req, joining, func(r *kmsg.JoinGroupResponse) {
 		switch message.Code(r.ErrorCode) {
 		case message.OK:
 			c.member, c.generation = r.MemberID, r.Generation
@@ -72,7 +70,7 @@ func (c *joiner) sync(j *kmsg.JoinGroupResponse) {
 			req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: one.MemberID, MemberAssignment: a.AppendTo(nil)})
 		}
 	}
-	askFor(&c.piped, c.group(), req, 3*memberRebalance*time.Millisecond, func(r *kmsg.SyncGroupResponse) {
+	askFor(&c.piped, c.group(), req, joining, func(r *kmsg.SyncGroupResponse) {
 		var told kmsg.ConsumerMemberAssignment
 		if r.ErrorCode != 0 || told.ReadFrom(r.MemberAssignment) != nil {
 			c.gone(message.Code(r.ErrorCode))

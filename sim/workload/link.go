@@ -2,6 +2,7 @@ package workload
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -104,6 +105,15 @@ func (l *link) watch(at time.Duration) {
 			l.look()
 		}
 	})
+}
+
+// memberID is one that a member by KIP-848 makes for itself.
+func (l *link) memberID() string {
+	id := make([]byte, 8)
+	for i := range id {
+		id[i] = byte(l.chance.Uint32())
+	}
+	return hex.EncodeToString(id)
 }
 
 // look gives up on a request whose time is over.

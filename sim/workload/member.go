@@ -39,7 +39,7 @@ const (
 )
 
 // joining is how long an answer may take that waits for others.
-func (m *member) joining() time.Duration { return 3 * memberRebalance * time.Millisecond }
+const joining = 3 * memberRebalance * time.Millisecond
 
 // again begins anew in a while.
 func (m *member) again() {
@@ -71,7 +71,7 @@ func (m *member) join() {
 	said := kmsg.ConsumerMemberMetadata{Topics: []string{m.topic.Name}}
 	req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: said.AppendTo(nil)}}
 	floor := m.group.Generation()
-	m.coordinator().call(req, m.joining(), func(r kmsg.Response, err error) {
+	m.coordinator().call(req, joining, func(r kmsg.Response, err error) {
 		if err != nil {
 			m.lost()
 			return
@@ -118,7 +118,7 @@ func (m *member) sync(j *kmsg.JoinGroupResponse) {
 	if j.LeaderID == m.id {
 		req.GroupAssignment = m.assign(j)
 	}
-	m.coordinator().call(req, m.joining(), func(r kmsg.Response, err error) {
+	m.coordinator().call(req, joining, func(r kmsg.Response, err error) {
 		if err != nil {
 			m.lost()
 			return

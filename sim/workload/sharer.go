@@ -1,9 +1,7 @@
 package workload
 
 import (
-	"encoding/hex"
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -38,11 +36,7 @@ func (c *sharer) Start() { c.later(c.pace(c.spec.PaceMillis), c.begin) }
 
 func (c *sharer) subscribe() {
 	if c.member == "" {
-		id := make([]byte, 8)
-		for i := range id {
-			id[i] = byte(c.chance.Uint32())
-		}
-		c.member = hex.EncodeToString(id)
+		c.member = c.memberID()
 	}
 	c.beat()
 }
@@ -50,7 +44,7 @@ func (c *sharer) subscribe() {
 // beat tells what it has. One that pauses is silent.
 func (c *sharer) beat() {
 	if c.paused {
-		c.rest(subscriberBeat, c.beat)
+		c.rest(sharerLook, c.beat)
 		return
 	}
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
@@ -69,11 +63,11 @@ func (c *sharer) beat() {
 			req.Topics = append(req.Topics, one)
 		}
 	}
-	askFor(&c.piped, c.group(), req, 3*memberRebalance*time.Millisecond, c.heard)
+	askFor(&c.piped, c.group(), req, joining, c.heard)
 }
 
-// subscriberBeat is after how many milliseconds one that pauses looks whether it still does.
-const subscriberBeat = 100
+// sharerLook is after how many milliseconds one that pauses looks whether it still does.
+const sharerLook = 100
 
 func (c *sharer) heard(r *kmsg.ConsumerGroupHeartbeatResponse) {
 	if code := message.Code(r.ErrorCode); code != message.OK {

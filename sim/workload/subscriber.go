@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -46,11 +45,7 @@ const subscriberSession = 1500 * time.Millisecond // group.consumer.session.time
 
 // begin joins as somebody new.
 func (m *subscriber) begin() {
-	id := make([]byte, 8)
-	for i := range id {
-		id[i] = byte(m.chance.Uint32())
-	}
-	m.id = hex.EncodeToString(id)
+	m.id = m.memberID()
 	m.rejoin()
 }
 

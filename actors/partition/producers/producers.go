@@ -35,8 +35,8 @@ import (
 	"github.com/troupe-broker/troupe/persistence/record"
 )
 
-// remembered is how many batches of a producer are known: as many as it may have in flight.
-const remembered = 5
+// remembered is how many batches of a producer are known.
+const remembered = message.RememberedBatches
 
 // Producers is what one partition knows of its idempotent producers. The zero value knows nobody and holds no memory.
 type Producers struct {
