@@ -287,15 +287,21 @@ func TestAReplicaThatIsMovedEmptiesTheJournalFirst(t *testing.T) {
 	}
 }
 
-// If the journal cannot be told, the files stay: what it has would be replayed over those of the next replica.
-func TestAMovedReplicaWhoseJournalFailsLeavesItsFiles(t *testing.T) {
-	h := raise(t)
+// untold is a replica that was moved, whose word for the journal the disk has refused with an error.
+func untold(t *testing.T, err error) (h *house, told *message.Commit) {
+	h = raise(t)
 	h.ask(plain(1))
 	h.sync()
 	h.send(&message.Deleted{Elsewhere: true})
-	last := h.commits()[0]
+	told = h.commits()[0]
 	h.disk = nil
-	h.send(&message.Unsynced{Incarnation: last.Incarnation, Err: errors.New("planted")})
+	h.send(&message.Unsynced{Incarnation: told.Incarnation, Err: err})
+	return h, told
+}
+
+// If the journal cannot be told, the files stay: what it has would be replayed over those of the next replica.
+func TestAMovedReplicaWhoseJournalFailsLeavesItsFiles(t *testing.T) {
+	h, _ := untold(t, errors.New("planted"))
 	if _, err := h.fs.Stat(dir(here)); err != nil || !h.stopped {
 		t.Errorf("stopped %v, %v", h.stopped, err)
 	}
@@ -303,13 +309,7 @@ func TestAMovedReplicaWhoseJournalFailsLeavesItsFiles(t *testing.T) {
 
 // A full disk takes the word when it has room again, which the files' end makes.
 func TestAMovedReplicaWaitsForAFullDiskToGo(t *testing.T) {
-	h := raise(t)
-	h.ask(plain(1))
-	h.sync()
-	h.send(&message.Deleted{Elsewhere: true})
-	last := h.commits()[0]
-	h.disk = nil
-	h.send(&message.Unsynced{Incarnation: last.Incarnation, Err: vfs.ErrFull})
+	h, last := untold(t, vfs.ErrFull)
 	if _, err := h.fs.Stat(dir(here)); err != nil || h.stopped {
 		t.Fatalf("without room: stopped %v, %v", h.stopped, err)
 	}

@@ -12,7 +12,7 @@
 //
 // Measured with two nodes in one process on two cores that had other work too (load 2.5): a Pull and its answer 42 us there and back,
 // 0.9 million Pulls a second and 650 MB/s of 256 KiB batches in one direction (BenchmarkRoundTrip, Pulls, Bulk; 350 MB/s at load 5). A
-// gigabyte takes 1.3 seconds of the processor on both ends together; most of it are copies in NATS and in the kernel.
+// gigabyte takes 1.3 to 1.5 seconds of the processor on both ends together; most of it are copies in NATS and in the kernel.
 package mesh
 
 import (
