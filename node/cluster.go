@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/message/setting"
+	"github.com/troupe-broker/troupe/transport/mesh"
 )
 
 // votersMax is how many nodes may vote on the metadata; the rest learn.
@@ -23,6 +25,7 @@ type Cluster struct {
 	Secret    string      // what members prove to each other; empty: not given here
 	Expect    int         // so many new nodes found the cluster; 0: not said
 	Voters    []Voter     // these nodes found the cluster, by ascending number; nil: not said
+	Bulk      mesh.Door   // where records from other nodes come in
 	TLS       *tls.Config // how nodes prove themselves to each other beside the secret; nil: plain TCP
 }
 
@@ -37,6 +40,7 @@ type Voter struct {
 func (c *Config) takeCluster(l setting.Layers) (err error) {
 	m := &c.Cluster
 	m.Listen, m.Advertise, m.Secret = l.Text("cluster.listen"), l.Text("cluster.advertise"), l.Text("cluster.secret")
+	m.Bulk = mesh.Door{Listen: l.Text("cluster.bulk.listen"), Advertise: l.Text("cluster.bulk.advertise")}
 	m.Expect = int(l.Number("bootstrap.expect"))
 	for _, one := range l.Strings("cluster.join") {
 		m.Join = append(m.Join, strings.TrimPrefix(one, "nats://"))
@@ -55,7 +59,7 @@ func (c *Config) takeCluster(l setting.Layers) (err error) {
 
 // refuseDeaf refuses what means nothing to a node that listens to no other.
 func (c *Config) refuseDeaf(l setting.Layers) error {
-	for _, name := range []string{"cluster.advertise", "cluster.join", "bootstrap.expect", tlsCertificate, tlsKey, tlsAuthority} {
+	for _, name := range []string{"cluster.advertise", "cluster.bulk.listen", "cluster.bulk.advertise", "cluster.join", "bootstrap.expect", tlsCertificate, tlsKey, tlsAuthority} {
 		if v, given := c.Values.Get(name); given && v != "" && v != "0" {
 			return fmt.Errorf("%s=%s: say where this node listens for others too, as in --cluster 127.0.0.1:6222", name, v)
 		}
@@ -68,7 +72,8 @@ func (c *Config) refuseDeaf(l setting.Layers) error {
 }
 
 func (m *Cluster) check() error {
-	for _, one := range []struct{ name, address string }{{"cluster.listen", m.Listen}, {"cluster.advertise", m.Advertise}} {
+	for _, one := range []struct{ name, address string }{{"cluster.listen", m.Listen}, {"cluster.advertise", m.Advertise},
+		{"cluster.bulk.listen", m.Bulk.Listen}, {"cluster.bulk.advertise", m.Bulk.Advertise}} {
 		if _, _, err := hostPort(one.address); one.address != "" && err != nil {
 			return fmt.Errorf("%s=%s: %w", one.name, one.address, err)
 		}
@@ -78,12 +83,13 @@ func (m *Cluster) check() error {
 			return fmt.Errorf("cluster.join=%s: %w", address, err)
 		}
 	}
-	if m.Advertise == "" {
-		if host, _, _ := hostPort(m.Listen); unspecified(host) {
-			return fmt.Errorf("cluster.listen=%s is every address of this machine: say in cluster.advertise which one others shall use", m.Listen)
+	if err := reachable("cluster.listen", m.Listen, "cluster.advertise", m.Advertise); err != nil {
+		return err
+	}
+	if m.Bulk.Listen != "" || m.Bulk.Advertise != "" {
+		if err := reachable("cluster.bulk.listen", m.Bulk.Listen, "cluster.bulk.advertise", cmp.Or(m.Bulk.Advertise, m.Advertise)); err != nil {
+			return err
 		}
-	} else if err := dialable(m.Advertise); err != nil {
-		return fmt.Errorf("cluster.advertise=%s: %w", m.Advertise, err)
 	}
 	if m.Voters != nil && m.Expect != 0 && m.Expect != len(m.Voters) {
 		return fmt.Errorf("bootstrap.expect=%d, and controller.quorum.voters names %d nodes: leave one of the two out", m.Expect, len(m.Voters))
@@ -148,6 +154,18 @@ func hostPort(address string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("write HOST:PORT, as in 127.0.0.1:6222")
 	}
 	return host, uint16(n), nil
+}
+
+// reachable refuses a listener that others cannot be told how to reach.
+func reachable(listens, listen, advertises, advertise string) error {
+	if advertise != "" {
+		if err := dialable(advertise); err != nil {
+			return fmt.Errorf("%s=%s: %w", advertises, advertise, err)
+		}
+	} else if host, _, _ := hostPort(listen); unspecified(host) {
+		return fmt.Errorf("%s=%s is every address of this machine: say in %s which one others shall use", listens, listen, advertises)
+	}
+	return nil
 }
 
 // dialable refuses what nobody can connect to.

@@ -13,7 +13,7 @@ func (n *Node) openMesh(s *settled) error {
 	if s.listen == "" {
 		return nil
 	}
-	o := mesh.Options{Node: n.config.ID, Cluster: s.Cluster, Listen: s.listen, Advertise: n.config.Cluster.Advertise, Join: s.join, Secret: s.secret,
+	o := mesh.Options{Node: n.config.ID, Cluster: s.Cluster, Listen: s.listen, Advertise: n.config.Cluster.Advertise, Join: s.join, Secret: s.secret, Bulk: n.config.Cluster.Bulk,
 		TLS: n.config.Cluster.TLS, Log: n.log}
 	_, _ = rand.Read(o.Incarnation[:]) // it never fails (crypto/rand)
 	o.Receive = func(l stage.Letter) {

@@ -109,7 +109,7 @@ func (n *Node) askMember(one *member, secret string) (message.NodeID, error) {
 	}
 	given := make(chan message.NodeID, 1)
 	m := n.config.Cluster
-	o := mesh.Options{Node: passerBy(), Cluster: one.cluster, Listen: m.Listen, Advertise: m.Advertise, Join: m.Join, Secret: secret, TLS: m.TLS,
+	o := mesh.Options{Node: passerBy(), Cluster: one.cluster, Listen: m.Listen, Advertise: m.Advertise, Join: m.Join, Secret: secret, TLS: m.TLS, Bulk: m.Bulk,
 		Receive: func(l stage.Letter) {
 			if a, ok := l.Word.(*message.NodeAssigned); ok && len(given) == 0 {
 				given <- a.Node

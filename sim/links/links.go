@@ -25,7 +25,7 @@ type Result struct {
 	Letters   int // that arrived
 }
 
-var limits = link.Limits{FrameBytes: 24, LetterBytes: 64, Window: [link.Lanes]int{80, 60}, Queue: [link.Lanes]int{240, 240},
+var limits = link.Limits{FrameBytes: [link.Lanes]int{24, 24}, LetterBytes: 64, Window: [link.Lanes]int{80, 60}, Queue: [link.Lanes]int{240, 240},
 	Beat: time.Second, Silence: 3 * time.Second,
 	GiveBack: func(b []byte) { clear(b) }}
 
@@ -107,7 +107,7 @@ func (w *world) disturb() {
 func (w *world) restart(i int) {
 	e := &w.ends[i]
 	e.lives++
-	e.link = link.New("c", e.node, message.TopicID{0: byte(i + 1), 1: e.lives}, limits)
+	e.link = link.New(link.Self{Cluster: "c", Node: e.node, Incarnation: message.TopicID{0: byte(i + 1), 1: e.lives}}, limits)
 	e.wires = [link.Lanes][][]byte{}
 	e.begin()
 }
@@ -150,11 +150,13 @@ func (w *world) push(e *end, on int) {
 }
 
 func (w *world) send(from, to *end, on int) {
+	var p link.Parcel
 	for range perStep {
-		b := from.link.Next(message.Lane(on), w.now(), nil)
-		if len(b) == 0 {
+		if !from.link.Pack(message.Lane(on), w.now(), &p) {
 			return
 		}
+		b := p.Append(nil)
+		p.Sent()
 		if !to.cut && !(w.loses && w.one(200)) {
 			to.wires[on] = append(to.wires[on], b)
 		}

@@ -15,7 +15,8 @@ import (
 type real struct {
 	t      *testing.T
 	meshes [3]*mesh.Mesh
-	relays [3]*relay
+	relays [3]*relay // in front of the cluster's listener
+	bulky  [3]*relay // in front of the bulk listener
 	ears   [3]*ear
 	listen [3]string
 }
@@ -24,7 +25,7 @@ func newReal(t *testing.T) ways {
 	w := &real{t: t, ears: [3]*ear{nil, {}, {}}}
 	for n := 1; n <= 2; n++ {
 		w.listen[n] = "127.0.0.1:0"
-		w.relays[n] = newRelay(t)
+		w.relays[n], w.bulky[n] = newRelay(t), newRelay(t)
 	}
 	w.open(1)
 	w.open(2)
@@ -32,6 +33,7 @@ func newReal(t *testing.T) ways {
 		w.hold(false)
 		for n := 1; n <= 2; n++ {
 			w.relays[n].close() // before the meshes: a server waits for its routes
+			w.bulky[n].close()
 		}
 		for n := 1; n <= 2; n++ {
 			w.meshes[n].Close()
@@ -45,6 +47,7 @@ func newReal(t *testing.T) ways {
 
 func (w *real) open(n message.NodeID) {
 	o := mesh.Options{Node: n, Cluster: "wire", Listen: w.listen[n], Advertise: w.relays[n].address(), Join: []string{w.relays[3-n].address()},
+		Bulk:   mesh.Door{Advertise: w.bulky[n].address()},
 		Secret: "between us", Receive: w.ears[n].Receive, PeerDown: w.ears[n].PeerDown,
 		Limits: mesh.Limits{Window: [2]int{wireWindow, wireWindow}, Queue: [2]int{wireQueue, wireQueue}, Beat: wireSilence / 8, Silence: wireSilence}}
 	_, _ = rand.Read(o.Incarnation[:])
@@ -54,6 +57,7 @@ func (w *real) open(n message.NodeID) {
 	}
 	w.meshes[n], w.listen[n] = m, m.Addr()
 	w.relays[n].lead(m.Addr())
+	w.bulky[n].lead(m.BulkAddr())
 }
 
 func (w *real) send(on message.Lane, number int64, bytes int) {
@@ -63,21 +67,30 @@ func (w *real) heard(node message.NodeID) *ear { return w.ears[node] }
 func (w *real) leave()                         { w.meshes[2].Close() }
 func (w *real) join()                          { w.open(2) }
 
+// all are the relays of both lanes.
+func (w *real) all() [][3]*relay { return [][3]*relay{w.relays, w.bulky} }
+
 func (w *real) cut(from message.NodeID) {
-	w.relays[from].gate(fromUpstream, false)
-	w.relays[3-from].gate(fromClient, false)
+	for _, relays := range w.all() {
+		relays[from].gate(fromUpstream, false)
+		relays[3-from].gate(fromClient, false)
+	}
 }
 
 func (w *real) heal() {
-	for _, r := range w.relays[1:] {
-		r.gate(fromUpstream, true)
-		r.gate(fromClient, true)
+	for _, relays := range w.all() {
+		for _, r := range relays[1:] {
+			r.gate(fromUpstream, true)
+			r.gate(fromClient, true)
+		}
 	}
 }
 
 func (w *real) reset() {
-	for _, r := range w.relays[1:] {
-		r.drop()
+	for _, relays := range w.all() {
+		for _, r := range relays[1:] {
+			r.drop()
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-broker/troupe/actors/message"
 	"github.com/troupe-broker/troupe/actors/stage"
+	"github.com/troupe-broker/troupe/persistence/loan"
 )
 
 // BenchmarkRoundTrip is a Pull and an empty Pulled, one after the other.
@@ -30,7 +31,10 @@ func BenchmarkBulk(b *testing.B) {
 	x.idle, y.idle = true, true
 	const size = 256 << 10
 	room := make(chan struct{}, 64)
-	y.guard(func(stage.Letter) { <-room })
+	y.guard(func(l stage.Letter) {
+		loan.GiveBack(l.Word.(*message.Pulled).Lent)
+		<-room
+	})
 	l := pulled(x, y, 1, size)
 	b.SetBytes(size)
 	for b.Loop() {

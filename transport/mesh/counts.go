@@ -20,7 +20,12 @@ type Counts struct {
 
 type counts struct {
 	framesIn, framesOut, bytesIn, bytesOut, resets atomic.Uint64
-	refused                                        complaints
+	refused, unreached                             complaints
+}
+
+func (c *counts) sent(bytes int) {
+	c.framesOut.Add(1)
+	c.bytesOut.Add(uint64(bytes))
 }
 
 // Counts are the sums of now.
@@ -34,11 +39,13 @@ var (
 	errTooLarge = errors.New("it is larger than a frame may be")
 	errSelf     = errors.New("it names this node as its sender: another node has the same id")
 	errLane     = errors.New("it came on another lane than its own")
+	errSender   = errors.New("it came in another node's stream")
+	errPeers    = fmt.Errorf("more than %d nodes have been heard", peersMax)
 )
 
 // frame reads a frame that came on a lane, or says why it is not ours.
 func (m *Mesh) frame(b []byte, on message.Lane) (link.Frame, error) {
-	if len(b) > m.o.Limits.FrameBytes+link.HeaderMax {
+	if len(b) > m.o.Limits.FrameBytes[on]+link.HeaderMax {
 		return link.Frame{}, errTooLarge
 	}
 	f, err := link.DecodeFrame(b)

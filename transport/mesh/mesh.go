@@ -1,11 +1,16 @@
-// Package mesh carries letters between the nodes of a cluster over embedded NATS servers that are routed to each other.
+// Package mesh carries letters between the nodes of a cluster over embedded NATS servers that are routed to each other, and what is
+// bulky over streams beside them.
 //
-//	stage ─Send─▶ link (cuts frames) ─▶ sender of the lane ─▶ nats ══ route ══▶ nats ─▶ link (checks, puts together) ─Receive─▶ stage
+//	stage ─Send─▶ link (cuts frames) ─▶ control lane ─▶ nats ══ route ══▶ nats ─▶ link (checks, puts together) ─Receive─▶ stage
+//	                                └─▶ bulk lane: outlet ══ TCP stream ══▶ inlet ─┘
 //
 // NATS brings what it has: servers that find each other by gossip, that prove themselves by a secret and by TLS, that come back to each
 // other. It does not promise to deliver: who falls too far behind loses messages and nobody is told. So each pair of nodes has a link
 // (package link) with sequences and credits of its own, and what can not be delivered ends in a reset of the link, of which PeerDown
 // tells, never in silence.
+//
+// The bulk lane takes a stream of its own in each direction, opened at a door that the control lane tells (door): what replicas copy is
+// most of all bytes in a cluster, and through NATS each of them was copied four times more than it needs to be.
 //
 // The mesh refuses: a client (there is no listener for any), a node without the secret or of another cluster, a frame that is too large,
 // damaged, or of a version it does not know. Such frames are counted, logged once a minute and dropped.
@@ -16,6 +21,7 @@
 package mesh
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -31,10 +37,11 @@ import (
 
 // Mesh is a node's place among the others. It is a stage.Post.
 type Mesh struct {
-	o      Options
-	server *server.Server
-	lanes  [link.Lanes]*lane
-	counts counts
+	o       Options
+	server  *server.Server
+	control *control
+	inlets  *inlets
+	counts  counts
 
 	mu     sync.RWMutex
 	peers  map[message.NodeID]*peer
@@ -44,7 +51,8 @@ type Mesh struct {
 	twin atomic.Pointer[string] // where another process listens that has this node's number; nil: none was met
 
 	lost chan *peer // their links broke, and PeerDown is to be called
-	stop chan struct{}
+	life context.Context
+	end  context.CancelFunc
 	done sync.WaitGroup
 }
 
@@ -66,35 +74,34 @@ func Open(o Options) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mesh{o: o, server: s, peers: map[message.NodeID]*peer{}, lost: make(chan *peer, peersMax), stop: make(chan struct{})}
+	m := &Mesh{o: o, server: s, peers: map[message.NodeID]*peer{}, lost: make(chan *peer, peersMax)}
+	m.life, m.end = context.WithCancel(context.Background())
 	if err := m.openLanes(); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	for _, lane := range m.lanes {
-		m.done.Go(lane.send)
-	}
+	m.done.Go(m.control.send)
+	m.done.Go(m.inlets.accept)
 	m.done.Go(m.tell)
 	m.done.Go(m.watch)
 	return m, nil
 }
 
-// openLanes connects all lanes before the first receives, since what one receives may wake another.
+// openLanes opens the ways in; the control lane receives last, since what it receives may wake the other.
 func (m *Mesh) openLanes() (err error) {
-	for i := range m.lanes {
-		if m.lanes[i], err = m.openLane(message.Lane(i)); err != nil {
-			return err
-		}
+	if m.inlets, err = openInlets(m); err != nil {
+		return err
 	}
-	for _, lane := range m.lanes {
-		if err := lane.listen(); err != nil {
-			return err
-		}
+	if m.control, err = openControl(m); err != nil {
+		return err
 	}
-	return nil
+	return m.control.listen()
 }
 
 // Addr is where other nodes connect, "host:port".
 func (m *Mesh) Addr() string { return m.server.ClusterAddr().String() }
+
+// BulkAddr is where their streams of the bulk lane come in, "host:port".
+func (m *Mesh) BulkAddr() string { return m.inlets.listener.Addr().String() }
 
 // Peers are the nodes whose links are up, in order.
 func (m *Mesh) Peers() []message.NodeID {
@@ -117,11 +124,15 @@ func (m *Mesh) Close() error {
 	if closed {
 		return nil
 	}
-	close(m.stop)
-	for _, lane := range m.lanes {
-		if lane != nil {
-			lane.wire.close()
-		}
+	m.end()
+	if m.inlets != nil {
+		m.inlets.close()
+	}
+	if m.control != nil {
+		m.control.conn.Close()
+	}
+	for _, p := range m.all() {
+		p.hangUp()
 	}
 	m.done.Wait()
 	m.server.Shutdown()
@@ -148,7 +159,7 @@ func (m *Mesh) Send(l stage.Letter) {
 	p.change(func(k *link.Link) { k.Push(on, letter) })
 }
 
-// peer is the node's, made when it is first spoken of; nil when there are too many.
+// peer is the node's, made when it is first spoken of; nil when there are too many, or the mesh is closed.
 func (m *Mesh) peer(n message.NodeID) *peer {
 	m.mu.RLock()
 	p := m.peers[n]
@@ -158,10 +169,12 @@ func (m *Mesh) peer(n message.NodeID) *peer {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.peers[n]; p != nil || len(m.peers) >= peersMax {
+	if p := m.peers[n]; p != nil || m.closed || len(m.peers) >= peersMax {
 		return p
 	}
-	p = &peer{mesh: m, node: n, link: link.New(m.o.Cluster, m.o.Node, m.o.Incarnation, m.o.Limits)}
+	p = &peer{mesh: m, node: n, out: outlet{wake: make(chan struct{}, 1)},
+		link: link.New(link.Self{Cluster: m.o.Cluster, Node: m.o.Node, Incarnation: m.o.Incarnation, Greeting: m.inlets.door.greeting()}, m.o.Limits)}
+	m.done.Go(p.sendBulk)
 	m.peers[n] = p
 	m.list = append(slices.Clip(m.list), p)
 	return p
@@ -178,7 +191,7 @@ func (m *Mesh) all() []*peer {
 func (m *Mesh) tell() {
 	for {
 		select {
-		case <-m.stop:
+		case <-m.life.Done():
 			return
 		case p := <-m.lost:
 			m.o.PeerDown(p.node)

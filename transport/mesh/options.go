@@ -27,6 +27,8 @@ type Options struct {
 	Listen string
 	// Advertise is how they reach it, if not as it listens.
 	Advertise string
+	// Bulk is where the bulk lane is entered. Others are told.
+	Bulk Door
 	// Join are some other nodes' addresses; one that lives is enough, the rest is told by it. They may be this node's too.
 	Join []string
 	// Secret is what every node of the cluster knows and nobody else. Without TLS it crosses the wire as it is.
@@ -35,8 +37,8 @@ type Options struct {
 	TLS *tls.Config
 	// Log hears of links that come up and break, and of frames that are not ours; nil discards. With Debug enabled, NATS speaks too.
 	Log *slog.Logger
-	// Receive gets the letters of other nodes, on one goroutine per lane. It must not block for long: nothing else is received
-	// meanwhile.
+	// Receive gets the letters of other nodes, on one goroutine for the control lane and one per peer for the bulk lane. It must not block
+	// for long: nothing else is received there meanwhile.
 	Receive func(stage.Letter)
 	// PeerDown hears that a node was lost: what was sent to it, or came from it, may be lost too. No letter of the next session
 	// is received or sent until it has returned.
@@ -45,13 +47,20 @@ type Options struct {
 	Limits Limits
 }
 
-// Limits bound what a link may hold. Defaults: frames of 63 KiB, letters of 64 MiB; 1 MiB under way and 16 MiB waiting on the control
-// lane, 8 MiB and 128 MiB on the bulk lane; a beat each 500 ms, silence after 2 s. With what is written around it a frame fits the
-// 64 KiB that NATS's server reads at once, so that it comes to there in one piece.
+// Door is where something is entered.
+type Door struct {
+	Listen    string // "host:port", port 0 for a free one; empty: a free one at the host of the cluster's listener
+	Advertise string // "host:port" by which others reach it; empty: the host by which they reach the cluster's listener, and the port
+}
+
+// Limits bound what a link may hold. Defaults: frames of 63 KiB on the control lane and a little above 1 MiB on the bulk lane, letters
+// of 64 MiB; 1 MiB under way and 16 MiB waiting on the control lane, 8 MiB and 128 MiB on the bulk lane; a beat each 500 ms, silence
+// after 2 s. With what is written around it a frame fits the 64 KiB that NATS's server reads at once, and a frame of the bulk lane what
+// a follower pulls at once.
 type Limits = link.Limits
 
 var defaults = Limits{
-	FrameBytes: 63 << 10, LetterBytes: 64 << 20,
+	FrameBytes: [link.Lanes]int{63 << 10, 1<<20 + 64<<10}, LetterBytes: 64 << 20,
 	Window: [link.Lanes]int{1 << 20, 8 << 20}, Queue: [link.Lanes]int{16 << 20, 128 << 20},
 	Beat: 500 * time.Millisecond, Silence: 2 * time.Second,
 	Lend: loan.Lend, GiveBack: loan.GiveBack,
@@ -63,9 +72,9 @@ func withDefaults(l Limits) Limits {
 			*n = otherwise
 		}
 	}
-	or(&l.FrameBytes, defaults.FrameBytes)
 	or(&l.LetterBytes, defaults.LetterBytes)
 	for i := range l.Window {
+		or(&l.FrameBytes[i], defaults.FrameBytes[i])
 		or(&l.Window[i], defaults.Window[i])
 		or(&l.Queue[i], defaults.Queue[i])
 	}

@@ -13,11 +13,14 @@ type peer struct {
 	mesh *Mesh
 	node message.NodeID
 
+	taking sync.Mutex // a frame of the bulk lane
+
 	mu     sync.Mutex
 	link   *link.Link
-	up     bool               // as it was logged
-	broken bool               // the mesh has been asked to tell
-	routes [link.Lanes]uint64 // the server's numbers of the lanes' routes; 0: there is none
+	out    outlet
+	up     bool   // as it was logged
+	broken bool   // the mesh has been asked to tell
+	route  uint64 // the server's number of the route; 0: there is none
 }
 
 // state is where the link stands.
@@ -32,15 +35,13 @@ func (p *peer) change(do func(*link.Link)) {
 	p.mu.Lock()
 	do(p.link)
 	p.notice()
-	var waiting [link.Lanes]bool
-	for i := range waiting {
-		waiting[i] = p.link.Waiting(message.Lane(i))
-	}
+	control, bulk := p.link.Waiting(message.Control), p.link.Waiting(message.Bulk)
 	p.mu.Unlock()
-	for i, waits := range waiting {
-		if waits {
-			p.mesh.lanes[i].rouse()
-		}
+	if control {
+		p.mesh.control.rouse()
+	}
+	if bulk {
+		rouse(p.out.wake)
 	}
 }
 
@@ -57,6 +58,7 @@ func (p *peer) notice() {
 			p.mesh.o.Log.Warn("mesh: the link to a node is reset", "peer", p.node, "why", p.link.Why())
 		}
 		p.up, p.broken = false, true
+		p.out.close()
 		p.mesh.lost <- p
 	}
 }
@@ -69,15 +71,28 @@ func (p *peer) mend(now time.Time) {
 	})
 }
 
-// take hands a frame to the link and returns the letters that it completes.
+// take hands a frame of the control lane to the link and returns the letters that it completes. A hello says where the other's door is.
 func (p *peer) take(f *link.Frame, now time.Time) (letters []link.Letter) {
-	p.change(func(k *link.Link) { letters = k.Take(f, now) })
+	p.change(func(k *link.Link) {
+		if letters = k.Take(f, now); f.Kind == link.Hello && k.Knows(f) {
+			if door, ok := readDoor(f.Payload); ok {
+				p.out.door = door
+			}
+		}
+	})
 	return letters
 }
 
-// next appends the link's next frame on a lane.
-func (p *peer) next(on message.Lane, now time.Time, b []byte) []byte {
+// pack makes a parcel of the link's next frame on the control lane.
+func (p *peer) pack(now time.Time, parcel *link.Parcel) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.link.Next(on, now, b)
+	return p.link.Pack(message.Control, now, parcel)
+}
+
+// hangUp ends the stream to the peer.
+func (p *peer) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.close()
 }

@@ -29,7 +29,7 @@ func TestFramesThatAreNotOursAreCountedAndDropped(t *testing.T) {
 		[]byte("no frame"), damaged, link.AppendFrame(nil, &other), link.AppendFrame(nil, &self), link.AppendFrame(nil, &lane),
 	}
 	for _, frame := range frames {
-		a.lanes[message.Control].wire.publish(subject("pair", 2, message.Control), append(make([]byte, pubRoom), frame...))
+		a.control.conn.Publish(subject("pair", 2), frame)
 	}
 	eventually(t, "all are counted", func() bool { return b.Counts().Refused == uint64(len(frames)) })
 	a.Send(pull(a, b, 1))
@@ -120,6 +120,8 @@ func TestWithTLSBothEndsProveThemselves(t *testing.T) {
 	b := open(t, ob)
 	plain := open(t, options("tls", 3, a.Addr()))
 	linked(t, a, b)
+	a.Send(pulled(a, b, 1, 3<<20))
+	eventually(t, "records cross", func() bool { return len(b.letters()) == 1 })
 	if got := plain.Peers(); len(got) != 0 {
 		t.Errorf("a node without TLS is linked to %v", got)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +23,8 @@ const noPort = 1 << 16
 // startPatience is how long a server may take to listen.
 const startPatience = 10 * time.Second
 
-// pendingBytesMax is what the server may hold for the connection of a lane, far above what all credits together let come.
+// pendingBytesMax is what the server may hold for the connection of the control lane, far above what all credits together let come.
 const pendingBytesMax = 1 << 30
-
-// laneNames are tokens of subjects and the names of accounts. An account of its own, pinned, gives a lane routes of its own, so that
-// the bulk lane's bytes do not stand in front of the control lane's in one socket.
-var laneNames = [link.Lanes]string{message.Control: "control", message.Bulk: "bulk"}
 
 // newServer starts the embedded server: routes, and no way in but in-process.
 func newServer(o *Options) (*server.Server, error) {
@@ -48,7 +43,7 @@ func newServer(o *Options) (*server.Server, error) {
 		ServerName: serverName(o.Node, o.Incarnation),
 		Port:       noPort,
 		NoSigs:     true, NoLog: true, NoSystemAccount: true,
-		MaxPayload: int32(o.Limits.FrameBytes + link.HeaderMax),
+		MaxPayload: int32(o.Limits.FrameBytes[message.Control] + link.HeaderMax),
 		MaxPending: pendingBytesMax,
 		// A lane that was not read from for longer, because the process stood still, would be closed for good.
 		WriteDeadline: math.MaxInt64 / 4,
@@ -62,28 +57,23 @@ func newServer(o *Options) (*server.Server, error) {
 			// long again as the cut has lasted.
 			PingInterval: o.Limits.Silence / 2, MaxPingsOut: 2,
 			WriteDeadline: server.DEFAULT_FLUSH_DEADLINE,
-			PoolSize:      1, PinnedAccounts: laneNames[:],
-			Compression: server.CompressionOpts{Mode: server.CompressionOff},
+			PoolSize:      1,
+			Compression:   server.CompressionOpts{Mode: server.CompressionOff},
 		},
-	}
-	for _, name := range laneNames {
-		opts.Accounts = append(opts.Accounts, server.NewAccount(name))
 	}
 	return start(opts, o)
 }
 
-// doorman lets the lanes' connections in, each to its account. Nobody else can come: they are pipes of this process, and there is no
-// client listener. A password would only have NATS warn, at every start, that it is kept as it is.
+// doorman lets the control lane's connection in. Nobody else can come: it is a pipe of this process, and there is no client listener. A
+// password would only have NATS warn, at every start, that it is kept as it is.
 type doorman struct{ server *server.Server }
 
 // Check is part of server.Authentication.
 func (d *doorman) Check(c server.ClientAuthentication) bool {
-	lane := c.GetOpts().Username
-	account, err := d.server.LookupAccount(lane)
-	if err != nil || c.Kind() != server.CLIENT || !slices.Contains(laneNames[:], lane) {
+	if c.Kind() != server.CLIENT || c.GetOpts().Username != user {
 		return false
 	}
-	c.RegisterUser(&server.User{Username: lane, Account: account})
+	c.RegisterUser(&server.User{Username: user, Account: d.server.GlobalAccount()})
 	return true
 }
 
@@ -128,7 +118,7 @@ func nodeOf(name string) (message.NodeID, bool) {
 	return message.NodeID(n), err == nil && n >= 0
 }
 
-// subject is where a node hears a lane.
-func subject(cluster string, n message.NodeID, lane message.Lane) string {
-	return fmt.Sprintf("troupe.%s.%d.%s", cluster, n, laneNames[lane])
+// subject is where a node hears the control lane.
+func subject(cluster string, n message.NodeID) string {
+	return fmt.Sprintf("troupe.%s.%d", cluster, n)
 }

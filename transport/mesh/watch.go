@@ -14,32 +14,35 @@ const watchEvery = 100 * time.Millisecond
 // listEvery is after how many looks the routes are listed though they are as many as before: one may have taken the place of another.
 const listEvery = 3
 
+// routes are the server's numbers of the routes to each node. A node that was killed and came back has, for a moment, two.
+type routes map[message.NodeID][]uint64
+
 // watch looks at routes and overdue links until the mesh is closed.
 func (m *Mesh) watch() {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	var routes map[message.NodeID][link.Lanes][]uint64
+	var all routes
 	for look, were := 0, 0; ; look++ {
 		select {
-		case <-m.stop:
+		case <-m.life.Done():
 			return
 		case now := <-ticker.C:
 			if are := m.server.NumRoutes(); are != were || look%listEvery == 0 {
-				routes, were = m.routes(), are
+				all, were = m.routes(), are
 			}
-			m.look(now, routes)
+			m.look(now, all)
 		}
 	}
 }
 
-// look tells each link what became of its routes, and the time.
-func (m *Mesh) look(now time.Time, routes map[message.NodeID][link.Lanes][]uint64) {
-	for n := range routes {
+// look tells each link what became of its route, and the time.
+func (m *Mesh) look(now time.Time, all routes) {
+	for n := range all {
 		m.peer(n)
 	}
 	for _, p := range m.all() {
 		p.change(func(k *link.Link) {
-			if p.lostRoute(routes[p.node]) {
+			if p.lostRoute(all[p.node]) {
 				k.Reset("its route was lost")
 			}
 			k.Tick(now)
@@ -48,18 +51,16 @@ func (m *Mesh) look(now time.Time, routes map[message.NodeID][link.Lanes][]uint6
 }
 
 // lostRoute takes the server's present routes to the peer and says whether one that was there is there no more.
-func (p *peer) lostRoute(now [link.Lanes][]uint64) (lost bool) {
-	for i, was := range p.routes {
-		if was != 0 && slices.Contains(now[i], was) {
-			continue
-		}
-		lost = lost || was != 0
-		p.routes[i] = 0
-		if len(now[i]) > 0 {
-			p.routes[i] = now[i][0]
-		}
+func (p *peer) lostRoute(now []uint64) bool {
+	was := p.route
+	if was != 0 && slices.Contains(now, was) {
+		return false
 	}
-	return lost
+	p.route = 0
+	if len(now) > 0 {
+		p.route = now[0]
+	}
+	return was != 0
 }
 
 // Twin is the host of another process that has this node's number and is alive; empty if none was met. Those who know the other hear nothing
@@ -71,25 +72,20 @@ func (m *Mesh) Twin() string {
 	return ""
 }
 
-// routes are the server's numbers of the routes to each node, per lane. A node that was killed and came back has, for a moment, two.
-func (m *Mesh) routes() map[message.NodeID][link.Lanes][]uint64 {
-	all := map[message.NodeID][link.Lanes][]uint64{}
+func (m *Mesh) routes() routes {
+	all := routes{}
 	z, err := m.server.Routez(nil)
 	if err != nil {
 		return all
 	}
 	for _, r := range z.Routes {
 		n, ok := nodeOf(r.RemoteName)
-		lane := slices.Index(laneNames[:], r.Account)
-		if ok && n == m.o.Node {
+		switch {
+		case ok && n == m.o.Node:
 			m.twin.Store(&r.IP)
+		case ok:
+			all[n] = append(all[n], r.Rid)
 		}
-		if !ok || lane < 0 || n == m.o.Node {
-			continue
-		}
-		lanes := all[n]
-		lanes[lane] = append(lanes[lane], r.Rid)
-		all[n] = lanes
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 
 	"github.com/troupe-broker/troupe/actors/message"
 )
@@ -37,15 +38,17 @@ type Frame struct {
 	From, To Mark           // the sender's, and the receiver's as the sender has heard it on this lane
 	Sequence uint64         // of data on this lane and in this session, from 1
 	Granted  [Lanes]uint64  // how many bytes of data the receiver may have sent, per lane, since the session began
-	Payload  []byte
+	Payload  []byte         // of data a piece of the lane's letters, of a hello Self.Greeting
 }
 
 // Version is the only layout of frames that there is.
-const Version = 1
+const Version = 2
 
 const (
 	magic = 0x54525031 // "TRP1"
 
+	atVersion  = 4
+	atLane     = 6
 	atNode     = 8
 	atFrom     = 12
 	atTo       = 36
@@ -57,8 +60,11 @@ const (
 	headerSize = 96 // without the cluster's id
 )
 
-// HeaderMax bounds what a frame has beside its payload.
-const HeaderMax = headerSize + 255
+// HeaderMin and HeaderMax bound what a frame has beside its payload.
+const (
+	HeaderMin = headerSize
+	HeaderMax = headerSize + 255
+)
 
 // Why a frame is not ours.
 var (
@@ -74,8 +80,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // AppendFrame appends the frame's bytes.
 func AppendFrame(b []byte, f *Frame) []byte {
 	start := len(b)
-	b = append(appendHeader(b, f), f.Payload...)
-	return seal(b, start)
+	b = appendHeader(b, f)
+	seal(b[start:], f.Payload)
+	return append(b, f.Payload...)
 }
 
 // appendHeader appends all of a frame but its payload; its size and checksum are filled in by seal.
@@ -103,33 +110,55 @@ func appendMark(b []byte, m Mark) []byte {
 	return binary.BigEndian.AppendUint64(append(b, m.Incarnation[:]...), m.Session)
 }
 
-// seal fills in the payload's size and the checksum of the frame that begins at start and ends the slice.
-func seal(b []byte, start int) []byte {
-	frame := b[start:]
-	size := len(frame) - headerSize - int(frame[atCluster])
-	binary.BigEndian.PutUint32(frame[atSize:], uint32(size))
-	binary.BigEndian.PutUint32(frame[atCRC:], checksum(frame))
-	return b
+// seal fills in the payload's size and the checksum in a frame's header; the payload is in pieces.
+func seal(header []byte, payload ...[]byte) {
+	size := 0
+	for _, piece := range payload {
+		size += len(piece)
+	}
+	binary.BigEndian.PutUint32(header[atSize:], uint32(size))
+	binary.BigEndian.PutUint32(header[atCRC:], checksum(header, payload...))
 }
 
-// checksum is that of a whole frame without the checksum itself.
-func checksum(frame []byte) uint32 {
-	crc := crc32.Update(0, castagnoli, frame[:atCRC])
-	return crc32.Update(crc, castagnoli, frame[headerSize:])
+// summed is how much of a bulk frame's payload the checksum covers: the words, and what is small. The records behind them have
+// checksums of their own, which are looked at where they are appended.
+const summed = 4 << 10
+
+// checksum is that of a frame: of its header without the checksum itself, and of its payload in pieces.
+func checksum(header []byte, payload ...[]byte) uint32 {
+	crc := crc32.Update(0, castagnoli, header[:atCRC])
+	crc = crc32.Update(crc, castagnoli, header[headerSize:])
+	left := math.MaxInt
+	if message.Lane(header[atLane]) == message.Bulk {
+		left = summed
+	}
+	for _, piece := range payload {
+		n := min(left, len(piece))
+		crc, left = crc32.Update(crc, castagnoli, piece[:n]), left-n
+	}
+	return crc
+}
+
+// FrameSize is the size of the frame that begins with these HeaderMin bytes, of which no more is known than that.
+func FrameSize(b []byte) (int, error) {
+	switch {
+	case len(b) < HeaderMin:
+		return 0, ErrShort
+	case binary.BigEndian.Uint32(b) != magic:
+		return 0, ErrMagic
+	case b[atVersion] != Version:
+		return 0, ErrVersion
+	}
+	return headerSize + int(b[atCluster]) + int(binary.BigEndian.Uint32(b[atSize:])), nil
 }
 
 // DecodeFrame reads a frame that is all of b. Its payload is a part of b.
 func DecodeFrame(b []byte) (Frame, error) {
-	if len(b) < headerSize {
-		return Frame{}, ErrShort
+	size, err := FrameSize(b)
+	if err != nil {
+		return Frame{}, err
 	}
-	if binary.BigEndian.Uint32(b) != magic {
-		return Frame{}, ErrMagic
-	}
-	if b[4] != Version {
-		return Frame{}, ErrVersion
-	}
-	f := Frame{Kind: Kind(b[5]), Lane: message.Lane(b[6]), Wanted: b[7] == 1, Node: message.NodeID(binary.BigEndian.Uint32(b[atNode:]))}
+	f := Frame{Kind: Kind(b[5]), Lane: message.Lane(b[atLane]), Wanted: b[7] == 1, Node: message.NodeID(binary.BigEndian.Uint32(b[atNode:]))}
 	if f.Kind != Hello && f.Kind != Data || int(f.Lane) >= Lanes || b[7] > 1 || b[85]|b[86]|b[87] != 0 || f.Node < 0 {
 		return Frame{}, ErrKind
 	}
@@ -138,14 +167,14 @@ func DecodeFrame(b []byte) (Frame, error) {
 	for i := range f.Granted {
 		f.Granted[i] = binary.BigEndian.Uint64(b[atGranted+8*i:])
 	}
-	cluster, payload := int(b[atCluster]), int64(binary.BigEndian.Uint32(b[atSize:]))
-	if int64(len(b)) != int64(headerSize+cluster)+payload {
+	if len(b) != size {
 		return Frame{}, ErrShort
 	}
-	if binary.BigEndian.Uint32(b[atCRC:]) != checksum(b) {
+	header := b[:headerSize+int(b[atCluster])]
+	f.Cluster, f.Payload = string(header[headerSize:]), b[len(header):]
+	if binary.BigEndian.Uint32(b[atCRC:]) != checksum(header, f.Payload) {
 		return Frame{}, ErrCRC
 	}
-	f.Cluster, f.Payload = string(b[headerSize:headerSize+cluster]), b[headerSize+cluster:]
 	return f, nil
 }
 

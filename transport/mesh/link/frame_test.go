@@ -41,6 +41,24 @@ func TestFramesThatAreNotOursSayWhy(t *testing.T) {
 	}
 }
 
+// The records in a bulk frame have checksums of their own; what a control frame holds has none.
+func TestTheChecksumCoversAllButRecords(t *testing.T) {
+	large := sample
+	large.Payload = make([]byte, 2*summed)
+	for _, c := range []struct {
+		lane message.Lane
+		at   int
+		seen bool
+	}{{message.Control, 2*summed - 1, true}, {message.Bulk, summed - 1, true}, {message.Bulk, summed, false}} {
+		large.Lane = c.lane
+		b := AppendFrame(nil, &large)
+		b[len(b)-2*summed+c.at]++
+		if _, err := DecodeFrame(b); errors.Is(err, ErrCRC) != c.seen {
+			t.Errorf("byte %d of a payload on lane %d: %v", c.at, c.lane, err)
+		}
+	}
+}
+
 // FuzzFrame gives bytes that nobody has checked to the decoder, and, as the payload of a frame that has passed, to a link that is up.
 func FuzzFrame(f *testing.F) {
 	f.Add(AppendFrame(nil, &sample))

@@ -74,23 +74,33 @@ func (l *lane) push(letter Letter) {
 // ready says that there is something to send and credit for it, or that a beat is due.
 func (l *lane) ready() bool { return l.beat || l.queued > 0 && l.sent < l.allowed }
 
-// cut appends the next piece of the stream: what waits, as far as a frame's size and the credit reach.
-func (l *lane) cut(b []byte, limits *Limits) []byte {
-	room := int(min(uint64(limits.FrameBytes), l.allowed-min(l.allowed, l.sent)))
-	l.sent += uint64(min(room, l.queued))
-	for room > 0 && len(l.queue) > 0 {
-		first := &l.queue[0]
-		piece := first.from(l.begun)
-		n := min(room, len(piece))
-		b = append(b, piece[:n]...)
-		room, l.queued, l.begun = room-n, l.queued-n, l.begun+n
-		if l.begun == first.size() {
-			limits.giveBack(first.Lent)
-			*first = Letter{}
+// alone is from what size on a letter has frames to itself: where such a frame was read to, the letter may stay.
+const alone = 16 << 10
+
+// cut puts the next piece of the stream into a parcel: what waits, as far as a frame's size and the credit reach.
+func (l *lane) cut(p *Parcel, frameBytes int) {
+	room := int(min(uint64(frameBytes), l.allowed-min(l.allowed, l.sent)))
+	for first := true; room > 0 && len(l.queue) > 0; first = false {
+		letter := &l.queue[0]
+		large := letter.size() >= alone
+		if large && !first {
+			return
+		}
+		for room > 0 && l.begun < letter.size() {
+			piece := letter.from(l.begun)
+			n := min(room, len(piece))
+			p.add(piece[:n])
+			room, l.queued, l.begun, l.sent = room-n, l.queued-n, l.begun+n, l.sent+uint64(n)
+		}
+		if l.begun == letter.size() {
+			p.carry(letter.Lent)
+			*letter = Letter{}
 			l.queue, l.begun = l.queue[1:], 0
 		}
+		if large {
+			return
+		}
 	}
-	return b
 }
 
 // consume makes room for n bytes more. It is told in a frame of its own once a quarter of the window is free.

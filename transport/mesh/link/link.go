@@ -6,10 +6,11 @@
 //	0        4       5    6    7     8      12       36      60       68       76    84        85    88    92    96
 //	├────────┼───────┼────┼────┼─────┼──────┼────────┼───────┼────────┼────────┼─────┼─────────┼─────┼─────┼─────┼─────────┬─────────┐
 //	│ "TRP1" │version│kind│lane│flags│ node │ from   │ to    │sequence│granted │same,│ size of │  0  │size │crc32│ cluster │ payload │
-//	│        │   1   │    │    │     │sender│ mark   │ mark  │        │control │bulk │ cluster │     │     │  c  │         │         │
+//	│        │   2   │    │    │     │sender│ mark   │ mark  │        │control │bulk │ cluster │     │     │  c  │         │         │
 //	└────────┴───────┴────┴────┴─────┴──────┴────────┴───────┴────────┴────────┴─────┴─────────┴─────┴─────┴─────┴─────────┴─────────┘
-//	mark = incarnation (16), session (8); numbers are big endian; the checksum is over everything but itself
-//	payload of data = a piece of: size (4), letter, size (4), letter, …
+//	mark = incarnation (16), session (8); numbers are big endian
+//	checksum: over everything but itself; of a bulk frame's payload, over its first 4 KiB
+//	payload of data = a piece of: size (4), letter, size (4), letter, …; of a hello = what this end greets with
 //
 // A link lives in sessions. In one session nothing is lost, doubled or turned round within a lane; when that can not be held
 // any more, the session ends on both ends and everything that was under way or waiting is dropped:
@@ -35,7 +36,7 @@ import (
 
 // Limits bound a link. Both ends may have others.
 type Limits struct {
-	FrameBytes  int           // payload of one frame at most
+	FrameBytes  [Lanes]int    // payload of one frame at most, per lane
 	LetterBytes int           // a letter at most
 	Window      [Lanes]int    // bytes that the other end may have under way to us, per lane
 	Queue       [Lanes]int    // bytes that may wait here to be sent, per lane; above it the link is reset
@@ -77,11 +78,18 @@ var stateNames = [...]string{"down", "opening", "up", "broken"}
 // String is the state's name.
 func (s State) String() string { return stateNames[s] }
 
+// Self is who has an end of a link.
+type Self struct {
+	Cluster     string
+	Node        message.NodeID
+	Incarnation message.TopicID
+	Greeting    []byte // goes to the other end with every hello; it means nothing to the link
+}
+
 // Link is this node's end of the link to one other.
 type Link struct {
-	limits  Limits
-	cluster string
-	node    message.NodeID
+	limits Limits
+	owner  Self
 
 	state   State
 	why     string // it broke
@@ -95,9 +103,9 @@ type Link struct {
 	greeted bool // the other end said hello while the link was broken
 }
 
-// New is the end of a link that node's incarnation has in cluster. It is down.
-func New(cluster string, node message.NodeID, incarnation message.TopicID, limits Limits) *Link {
-	l := &Link{limits: limits, cluster: cluster, node: node, self: Mark{Incarnation: incarnation}}
+// New is an end of a link. It is down.
+func New(self Self, limits Limits) *Link {
+	l := &Link{limits: limits, owner: self, self: Mark{Incarnation: self.Incarnation}}
 	l.begin(Down)
 	return l
 }
@@ -114,6 +122,15 @@ func (l *Link) begin(s State) {
 
 // State is where the link stands.
 func (l *Link) State() State { return l.state }
+
+// Session numbers this end's sessions.
+func (l *Link) Session() uint64 { return l.self.Session }
+
+// Addressed says that a frame is of the session that both ends are in.
+func (l *Link) Addressed(f *Frame) bool { return f.To == l.self && f.From == l.peer }
+
+// Knows says that a frame comes from the other end's present session, as far as this end has heard.
+func (l *Link) Knows(f *Frame) bool { return f.From == l.peer && f.From.Session != 0 }
 
 // Why is the sentence about what broke the link; empty unless it is Broken.
 func (l *Link) Why() string { return l.why }
@@ -211,7 +228,7 @@ func (l *Link) tickUp(now time.Time) {
 	}
 }
 
-// Waiting says that Next has a frame for the lane.
+// Waiting says that Pack has a frame for the lane.
 func (l *Link) Waiting(on message.Lane) bool {
 	if l.state == Broken {
 		return false
@@ -219,25 +236,28 @@ func (l *Link) Waiting(on message.Lane) bool {
 	return l.hello[on] || l.state == Up && l.lanes[on].ready()
 }
 
-// Next appends the lane's next frame to b; nothing if there is none.
-func (l *Link) Next(on message.Lane, now time.Time, b []byte) []byte {
+// Pack makes a parcel of the lane's next frame; false if there is none. What the parcel held before is forgotten.
+func (l *Link) Pack(on message.Lane, now time.Time, p *Parcel) bool {
 	if !l.Waiting(on) {
-		return b
+		return false
 	}
 	lane := &l.lanes[on]
-	f := Frame{Kind: Hello, Lane: on, Cluster: l.cluster, Node: l.node, From: l.self, To: lane.peer, Wanted: !lane.confirmed}
+	f := Frame{Kind: Hello, Lane: on, Cluster: l.owner.Cluster, Node: l.owner.Node, From: l.self, To: lane.peer, Wanted: !lane.confirmed}
 	for i := range l.lanes {
 		f.Granted[i] = l.lanes[i].granted
 	}
+	p.begin(&l.limits)
 	if l.hello[on] {
 		l.hello[on] = false
-		return AppendFrame(b, &f)
+		p.add(l.owner.Greeting)
+	} else {
+		lane.sequence++
+		lane.spoke, lane.beat = now, false
+		f.Kind, f.Sequence = Data, lane.sequence
+		lane.cut(p, l.limits.FrameBytes[on])
 	}
-	lane.sequence++
-	lane.spoke, lane.beat = now, false
-	f.Kind, f.Sequence = Data, lane.sequence
-	start := len(b)
-	return seal(lane.cut(appendHeader(b, &f), &l.limits), start)
+	p.seal(&f)
+	return true
 }
 
 // Take takes a frame of the other end and returns the letters that it completes, all Body. One without Lent is a part of the payload.

@@ -161,9 +161,12 @@ func TestALargeLetterGrowsInLentMemory(t *testing.T) {
 	out.push(Letter{Head: make([]byte, Prefix+10), Body: slices.Clone(want), Lent: []byte{1}})
 	var in stream
 	var got []Letter
+	var p Parcel
 	for out.queued > 0 {
-		limits.FrameBytes = 100_001
-		letters, err := in.add(out.cut(nil, &limits), &limits)
+		p.begin(&limits)
+		out.cut(&p, 100_001)
+		letters, err := in.add(p.Append(nil), &limits)
+		p.Sent()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,5 +177,33 @@ func TestALargeLetterGrowsInLentMemory(t *testing.T) {
 	}
 	if lent != 4 || back != 3+1 { // 1, 2, 4 and 5 MiB; and what the sender had lent
 		t.Errorf("memory was lent %d times and came back %d times", lent, back)
+	}
+}
+
+// A large letter has frames to itself, so that it may stay where such a frame is read to, and its memory is the sender's until it was sent.
+func TestALargeLetterRidesAlone(t *testing.T) {
+	back := 0
+	limits := Limits{GiveBack: func([]byte) { back++ }}
+	var out lane
+	out.allowed = 1 << 30
+	for i, size := range []int{8, alone, 8, 100, alone, alone} {
+		l := letter(uint64(i), size)
+		l.Head, l.Body = l.Lent[:Prefix+8], l.Lent[Prefix+8:]
+		out.push(l)
+	}
+	var frames []int
+	var p Parcel
+	for out.queued > 0 {
+		p.begin(&limits)
+		was := back
+		out.cut(&p, 1<<20)
+		if back != was {
+			t.Fatal("memory was given back before it was sent")
+		}
+		frames = append(frames, p.Size())
+		p.Sent()
+	}
+	if want := []int{12, alone + 4, 12 + 104, alone + 4, alone + 4}; !slices.Equal(frames, want) || back != 6 {
+		t.Errorf("frames of %v, want %v; %d letters came back", frames, want, back)
 	}
 }

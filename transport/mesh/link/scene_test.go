@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-broker/troupe/actors/message"
 )
 
-var small = Limits{FrameBytes: 16, LetterBytes: 64, Window: [Lanes]int{40, 24}, Queue: [Lanes]int{120, 120}, Beat: time.Second, Silence: 3 * time.Second,
+var small = Limits{FrameBytes: [Lanes]int{16, 16}, LetterBytes: 64, Window: [Lanes]int{40, 24}, Queue: [Lanes]int{120, 120}, Beat: time.Second, Silence: 3 * time.Second,
 	Lend: lend, GiveBack: giveBack}
 
 // end is one end of a link in a test, and what was delivered there in this session.
@@ -40,7 +40,7 @@ func newScene(t testing.TB) *scene {
 func (s *scene) restart(i int) {
 	e := s.ends[i]
 	e.lives++
-	e.link = New("c", message.NodeID(i), message.TopicID{0: byte(i + 1), 1: e.lives}, small)
+	e.link = New(Self{"c", message.NodeID(i), message.TopicID{0: byte(i + 1), 1: e.lives}, []byte(e.name)}, small)
 	e.got, e.wires = [Lanes][]uint64{}, [Lanes][][]byte{}
 }
 
@@ -66,9 +66,11 @@ func giveBack(b []byte) {
 
 // send moves every frame that is ready at an end onto the wire.
 func (s *scene) send(i int) (frames int) {
+	var p Parcel
 	for on := range Lanes {
-		for b := s.ends[i].link.Next(message.Lane(on), s.now, nil); len(b) > 0; b = s.ends[i].link.Next(message.Lane(on), s.now, nil) {
-			s.ends[1-i].wires[on] = append(s.ends[1-i].wires[on], b)
+		for s.ends[i].link.Pack(message.Lane(on), s.now, &p) {
+			s.ends[1-i].wires[on] = append(s.ends[1-i].wires[on], p.Append(nil))
+			p.Sent()
 			frames++
 		}
 	}
