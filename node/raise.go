@@ -83,8 +83,17 @@ func (p *Parts) replica(l setting.Layers) partition.Options {
 		Spans:     p.Spans,
 		LagMax:    l.Millis("replica.lag.time.max.ms"),
 		PullBytes: int32(l.Number("replica.fetch.max.bytes")),
+		Resident:  resident(l),
 		PauseMax:  l.Millis("replica.fetch.backoff.ms"),
 	}
+}
+
+// resident is how much of a copy stays in the system's memory: all of it where consumers read from followers.
+func resident(l setting.Layers) int64 {
+	if l.ReadsNearby() {
+		return -1
+	}
+	return l.Number("replica.resident.bytes")
 }
 
 // groupSettings are what groups are bound by.

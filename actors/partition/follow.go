@@ -218,6 +218,9 @@ func (p *Partition) copy(c stage.Context, raw []byte) error {
 		p.saveProducersAfter(c, len(b))
 		raw = raw[len(b):]
 	}
+	if p.post.Resident >= 0 {
+		p.log.Cool(p.post.Resident)
+	}
 	p.tidySoon(c)
 	return nil
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Spans      message.Spans       // of traced appends; nil: nobody traces
 	LagMax     time.Duration       // that a follower in sync may have: replica.lag.time.max.ms; zero: 30 s
 	PullBytes  int32               // that a follower asks for at a time: replica.fetch.max.bytes; zero: 1 MiB
+	Resident   int64               // newest bytes that a follower leaves in the system's memory: replica.resident.bytes; negative: all
 	PauseMax   time.Duration       // between two pulls from a leader that does not answer: replica.fetch.backoff.ms; zero: 1 s
 }
 

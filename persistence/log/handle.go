@@ -49,6 +49,9 @@ type handle struct {
 	place *place
 	name  string
 
+	cool   atomic.Int64 // bytes below it need not stay in the system's memory once they are synced
+	cooled atomic.Int64 // and those below this do not
+
 	file  atomic.Pointer[vfs.File]
 	gone  atomic.Bool // removed on purpose
 	moved atomic.Bool // another has its name
@@ -127,6 +130,9 @@ func (h *handle) Sync() error {
 func (h *handle) sync() error {
 	if f := h.file.Load(); f != nil && f != closed {
 		err := (*f).Sync()
+		if err == nil {
+			h.coolDown(*f)
+		}
 		if !errors.Is(err, fs.ErrClosed) {
 			return err
 		}

@@ -117,6 +117,14 @@ func (f *osFile) Fd(use func(fd uintptr) error) error {
 	return err
 }
 
+// Cool tells the system that it need not keep these bytes of a file in its memory. They should be synced: what is not stays, and is written
+// back the sooner. It is only a hint, so nothing comes of an error, and nothing happens to files that the system does not know.
+func Cool(f File, from, to int64) {
+	if s, ok := f.(Sender); ok {
+		_ = s.Fd(func(fd uintptr) error { return unix.Fadvise(int(fd), from, to-from, unix.FADV_DONTNEED) })
+	}
+}
+
 func (f *osFile) failed(op string, err error) error {
 	if err == nil {
 		return nil

@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"strings"
-
 	"github.com/troupe-broker/troupe/actors/message/setting"
 	"github.com/troupe-broker/troupe/persistence/record"
 )
@@ -16,7 +14,7 @@ type doorSettings struct {
 
 func doorSettingsOf(l setting.Layers) doorSettings {
 	return doorSettings{fetchBytesMax: int(l.Number("fetch.max.bytes")), autoCreate: l.Bool("auto.create.topics.enable"),
-		nearest: strings.HasSuffix(l.Text("replica.selector.class"), "RackAwareReplicaSelector")}
+		nearest: l.ReadsNearby()}
 }
 
 // demandOf is what a topic's settings ask of a batch.

@@ -186,6 +186,11 @@ func (l Layers) Bool(name string) bool { return truth(l.Text(name)) }
 // Strings are the elements of a broker setting that is a list.
 func (l Layers) Strings(name string) []string { return Elements(l.Text(name)) }
 
+// ReadsNearby says that consumers may read from the replica in their rack.
+func (l Layers) ReadsNearby() bool {
+	return strings.HasSuffix(l.Text("replica.selector.class"), "RackAwareReplicaSelector")
+}
+
 // Millis is a broker setting in milliseconds as a duration; what is too long for one is the longest there is, and
 // negative values stay negative.
 func (l Layers) Millis(name string) time.Duration { return Duration(l.Number(name)) }

@@ -6,6 +6,8 @@ var brokerReplication = []Setting{
 		Sentence: "A follower that has not caught up for so long is not in sync any more."},
 	{Name: "replica.fetch.max.bytes", Type: Int, Default: "1048576", Min: 0, MinSet: true,
 		Sentence: "How much of one partition a follower asks for at once."},
+	{Name: "replica.resident.bytes", Type: Long, Default: "8388608", Min: -1, MinSet: true, Ours: true,
+		Sentence: "How many of a partition's newest bytes a follower leaves in the system's page cache: nobody reads the older ones before it leads. -1: all, as it is where replica.selector.class lets consumers read from followers, and of compacted topics."},
 	{Name: "replica.fetch.response.max.bytes", Type: Int, Default: "10485760", Min: 0, MinSet: true, Idle: true,
 		Sentence: "How much a follower asks for at once in all."},
 	{Name: "replica.fetch.wait.max.ms", Type: Int, Default: "500", Min: 1, MinSet: true, Idle: true,
