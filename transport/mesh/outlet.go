@@ -18,12 +18,17 @@ type outlet struct {
 	conn net.Conn      // nil: it is not open
 }
 
-// close ends the stream, and a write that waits in it. With the peer's lock held.
+// close ends the stream, and a write that waits in it, without a word: of TLS's the peer's lock, which is held, would have to wait for.
 func (o *outlet) close() {
-	if o.conn != nil {
-		o.conn.Close()
-		o.conn = nil
+	switch conn := o.conn.(type) {
+	case nil:
+		return
+	case *tls.Conn:
+		conn.NetConn().Close()
+	default:
+		conn.Close()
 	}
+	o.conn = nil
 }
 
 // sendBulk sends what is ready, until the mesh is closed.

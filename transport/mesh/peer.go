@@ -59,6 +59,7 @@ func (p *peer) notice() {
 		}
 		p.up, p.broken = false, true
 		p.out.close()
+		p.out.door = door{} // the next hello tells it; until then nobody may be there
 		p.mesh.lost <- p
 	}
 }
