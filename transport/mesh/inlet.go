@@ -34,7 +34,10 @@ const (
 
 func openInlets(m *Mesh) (*inlets, error) {
 	listener, door, err := openDoor(&m.o)
-	return &inlets{mesh: m, listener: listener, door: door, strange: make(chan struct{}, strangersMax), conns: map[net.Conn]bool{}}, err
+	if err != nil {
+		return nil, err
+	}
+	return &inlets{mesh: m, listener: listener, door: door, strange: make(chan struct{}, strangersMax), conns: map[net.Conn]bool{}}, nil
 }
 
 // accept lets others in until the mesh is closed.
@@ -93,14 +96,17 @@ func (s *inlets) serve(conn net.Conn) {
 	}
 	err := s.admit(conn)
 	<-s.strange
-	if err != nil {
-		s.mesh.complain(err, knockSize, time.Now())
-		return
-	}
 	in := &inlet{mesh: s.mesh, in: bufio.NewReaderSize(conn, inletBuffer)}
-	err = in.read()
-	if s.mesh.life.Err() == nil {
+	admitted := err == nil
+	if admitted {
+		err = in.read()
+	}
+	switch {
+	case s.mesh.life.Err() != nil: // it ended because the mesh has
+	case admitted:
 		in.ended(from, err)
+	default:
+		s.mesh.complain(err, knockSize, time.Now())
 	}
 }
 

@@ -18,7 +18,7 @@ type outlet struct {
 	conn net.Conn      // nil: it is not open
 }
 
-// close ends the stream, and a write that waits in it, without a word: of TLS's the peer's lock, which is held, would have to wait for.
+// close ends the stream, and a write that waits in it. The peer's lock is held, so it goes without TLS's farewell, which may have to wait.
 func (o *outlet) close() {
 	switch conn := o.conn.(type) {
 	case nil:

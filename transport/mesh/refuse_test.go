@@ -94,6 +94,7 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 		"letters, digits":         func(o *Options) { o.Cluster = "a.b" },
 		"write HOST:PORT":         func(o *Options) { o.Listen = "nowhere" },
 		"another process listens": func(o *Options) { o.Listen = taken.Addr().String() },
+		"bulk listener":           func(o *Options) { o.Bulk.Listen = taken.Addr().String() },
 		"of another node's":       func(o *Options) { o.Join = []string{"host"} },
 		"is negative":             func(o *Options) { o.Node = -1 },
 	} {
