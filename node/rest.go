@@ -9,11 +9,11 @@ import (
 const (
 	restEvery  = 10 * time.Second
 	calmBytes  = 4 << 20 // a node that allocates less in that time is at rest
-	worthBytes = 8 << 20 // less is not worth a collection
+	worthBytes = 2 << 20 // less is not worth a collection
 )
 
-// giveBack returns to the system what a busy time has left behind, once the node is at rest: the runtime keeps what the next busy
-// time would take, and an idle broker should be small. It ends with the node.
+// giveBack returns to the system what a busy time has left behind, or many calm ones, while the node is at rest: the runtime keeps what the
+// next busy time would take and lets garbage double the heap, and an idle broker should be small. It ends with the node.
 func (n *Node) giveBack() {
 	ticker := time.NewTicker(restEvery)
 	defer ticker.Stop()
@@ -31,19 +31,15 @@ func (n *Node) giveBack() {
 }
 
 // heap is what was seen of the process's memory last.
-type heap struct {
-	allocated uint64
-	given     bool // since it was busy
-}
+type heap struct{ allocated uint64 }
 
-// atRest says, once after every busy time, that it is over and that there is something to give back.
+// atRest says that the busy time is over and that there is something to give back.
 func (h *heap) atRest() bool {
 	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(s)
 	allocated, live, held := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()+s[3].Value.Uint64()
 	calm := allocated-h.allocated < calmBytes
-	give := calm && !h.given && held > live+worthBytes
-	h.allocated, h.given = allocated, calm && (h.given || give)
-	return give
+	h.allocated = allocated
+	return calm && held > live+worthBytes
 }
