@@ -52,6 +52,7 @@ func (k *Controller) gone(c stage.Context, m *stage.Gone) {
 	if p := k.peers[n]; p != nil {
 		p.lost, p.since = true, k.sessions.clock
 	}
+	k.forget(m.Address)
 	if k.raft == nil {
 		return
 	}

@@ -108,6 +108,24 @@ func (k *Controller) unpark(c stage.Context) {
 	}
 }
 
+// forget lets go of what another node's controller has asked: it was told that there will be no answer, and has asked somebody else
+// meanwhile. Begun anew here, behind a cut, a change could come behind a later one that was acknowledged.
+func (k *Controller) forget(asker message.Address) {
+	if planted.Is(planted.AskerRemembered) {
+		return
+	}
+	asked := func(r request) bool { return r.caller.Address == asker }
+	read := func(r read) bool { return asked(r.request) }
+	k.parked = slices.DeleteFunc(k.parked, asked)
+	k.unproved = slices.DeleteFunc(k.unproved, func(u unproved) bool { return read(u.read) })
+	for i := range k.proposals {
+		p := &k.proposals[i]
+		if p.reads = slices.DeleteFunc(p.reads, read); asked(p.request) {
+			p.request.caller = stage.Caller{}
+		}
+	}
+}
+
 // passedBack hands the leader's answer on. Where there is no answer the asker's own patience ends its waiting; where
 // there was nobody, the next leader is asked.
 func (k *Controller) passedBack(c stage.Context, r request, answer any) {

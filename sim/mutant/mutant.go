@@ -137,6 +137,7 @@ var All = []Mutant{
 	{planted.GuardForgotten, "guard-forgotten", 1, "A journal is replayed over what was compacted."},
 	{planted.MarkerEarly, "marker-early", 1, "A marker goes while something of its transaction is left."},
 	{planted.CompactedAhead, "compacted-ahead", 1, "Compaction goes beyond what is committed."},
+	{planted.AskerRemembered, "asker-remembered", 5, "What a node has asked that was lost since is begun anew."},
 }
 
 // Exists says that there is a mutant of that name.

@@ -115,6 +115,9 @@ const (
 	GuardForgotten    // log: a journal is replayed over what was compacted
 	MarkerEarly       // log: a marker goes while something of its transaction is left
 	CompactedAhead    // partition: compaction goes beyond what is committed
+
+	// Between controllers.
+	AskerRemembered // controller: what a node has asked that was lost since is begun anew
 	end
 )
 
