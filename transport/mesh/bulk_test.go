@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -16,14 +15,6 @@ import (
 	"github.com/troupe-broker/troupe/actors/stage"
 	"github.com/troupe-broker/troupe/transport/mesh/link"
 )
-
-// listening is the options of a node and what it logs.
-func listening(cluster string, n message.NodeID, join ...string) (Options, *syncBuilder) {
-	log := new(syncBuilder)
-	o := options(cluster, n, join...)
-	o.Log = slog.New(slog.NewTextHandler(log, nil))
-	return o, log
-}
 
 func TestAStreamWithoutTheWordIsClosed(t *testing.T) {
 	a, b := pair(t)

@@ -39,9 +39,7 @@ func (l *control) listen() error {
 	return sub.SetPendingLimits(-1, -1)
 }
 
-// rouse has the sender look for something to send.
-func (l *control) rouse() { rouse(l.wake) }
-
+// rouse has a lane's sender look for something to send.
 func rouse(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:

@@ -45,9 +45,12 @@ func readDoor(b []byte) (d door, ok bool) {
 	return d, err == nil
 }
 
+// opening is how a stream begins.
+func (d *door) opening() []byte { return append([]byte(knock), d.word[:]...) }
+
 // knock says the word.
 func (d *door) knock(w io.Writer) error {
-	_, err := w.Write(append([]byte(knock), d.word[:]...))
+	_, err := w.Write(d.opening())
 	return err
 }
 
@@ -57,7 +60,7 @@ func (d *door) answer(r io.Reader) error {
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(b[:], append([]byte(knock), d.word[:]...)) != 1 {
+	if subtle.ConstantTimeCompare(b[:], d.opening()) != 1 {
 		return errKnock
 	}
 	return nil

@@ -35,6 +35,14 @@ func options(cluster string, n message.NodeID, join ...string) Options {
 	return Options{Node: n, Cluster: cluster, Listen: "127.0.0.1:0", Join: join, Secret: "between us"}
 }
 
+// listening is the options of a node and what it logs.
+func listening(cluster string, n message.NodeID, join ...string) (Options, *syncBuilder) {
+	log := new(syncBuilder)
+	o := options(cluster, n, join...)
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	return o, log
+}
+
 func open(t testing.TB, o Options) *town {
 	t.Helper()
 	w := &town{}
@@ -163,9 +171,7 @@ func TestBigLettersCrossWhole(t *testing.T) {
 }
 
 func TestASoundMeshComplainsOfNothing(t *testing.T) {
-	var log syncBuilder
-	oa := options("quiet", 1)
-	oa.Log = slog.New(slog.NewTextHandler(&log, nil))
+	oa, log := listening("quiet", 1)
 	a := open(t, oa)
 	ob := options("quiet", 2, a.Addr())
 	ob.Log = oa.Log
@@ -297,9 +303,7 @@ func descriptorsOpen(t *testing.T) int {
 }
 
 func TestAWrongSecretStaysOutside(t *testing.T) {
-	var log syncBuilder
-	oa := options("secret", 1)
-	oa.Log = slog.New(slog.NewTextHandler(&log, nil))
+	oa, log := listening("secret", 1)
 	a := open(t, oa)
 	o := options("secret", 2, a.Addr())
 	o.Secret = "guessed"

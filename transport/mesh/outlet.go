@@ -47,13 +47,9 @@ func (p *peer) sendBulk() {
 
 // sendNext sends the next frame; false if there is none, or nobody to send it to.
 func (p *peer) sendNext(parcel *link.Parcel) bool {
-	door, ready := p.calls()
-	if ready && door.address != "" && !p.dial(door) {
-		return false
-	}
 	conn := p.packBulk(parcel)
 	if conn == nil {
-		return false
+		return p.call()
 	}
 	size, pieces := parcel.Size(), net.Buffers(parcel.Pieces)
 	_, err := pieces.WriteTo(conn)
@@ -71,13 +67,6 @@ func (p *peer) sendNext(parcel *link.Parcel) bool {
 	return true
 }
 
-// calls is the door at which a stream is to be opened, because something waits and there is none.
-func (p *peer) calls() (at door, ready bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.door, p.out.conn == nil && p.link.Waiting(message.Bulk)
-}
-
 // packBulk packs the next frame, and returns the stream that it is for; nil if there is none.
 func (p *peer) packBulk(parcel *link.Parcel) net.Conn {
 	p.mu.Lock()
@@ -86,6 +75,14 @@ func (p *peer) packBulk(parcel *link.Parcel) net.Conn {
 		return nil
 	}
 	return p.out.conn
+}
+
+// call opens the stream if something waits for it and the door is known; true: there is one, or another door to try.
+func (p *peer) call() bool {
+	p.mu.Lock()
+	at, waits := p.out.door, p.out.conn == nil && p.link.Waiting(message.Bulk)
+	p.mu.Unlock()
+	return waits && at.address != "" && p.dial(at)
 }
 
 // dial opens the stream.

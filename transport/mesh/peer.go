@@ -38,7 +38,7 @@ func (p *peer) change(do func(*link.Link)) {
 	control, bulk := p.link.Waiting(message.Control), p.link.Waiting(message.Bulk)
 	p.mu.Unlock()
 	if control {
-		p.mesh.control.rouse()
+		rouse(p.mesh.control.wake)
 	}
 	if bulk {
 		rouse(p.out.wake)
