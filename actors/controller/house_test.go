@@ -246,9 +246,6 @@ func (w *world) step() bool {
 		w.answers[l.answers] = l.msg
 		return true
 	}
-	if l.answers != 0 && !w.awaited(l) {
-		return true
-	}
 	n := w.nodes[l.to.Node]
 	a := n.actors[l.to]
 	switch {
@@ -256,6 +253,7 @@ func (w *world) step() bool {
 	case l.from.Address.Node != l.to.Node && !l.from.Address.IsZero() && (w.cut[l.to.Node] || w.cut[l.from.Address.Node]):
 	case w.lose != nil && w.lose(l):
 		w.lost++
+	case l.answers != 0 && !w.awaited(l): // asked of one that arrives: whose answer was lost waits until its patience ends
 	case a == nil && l.from.Request != 0:
 		w.queue = append(w.queue, letter{to: l.from.Address, answers: l.from.Request, msg: &stage.Down{To: l.to}})
 	case a != nil:
