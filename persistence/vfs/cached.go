@@ -109,10 +109,15 @@ func (c *cachedFS) Rename(from, to string) error {
 	return nil
 }
 
-// below are the known names of a path and of what is in it. Their order decides nothing.
+// below are the known names of a path and of what is in it. Their order decides nothing. In a file is nothing: only for the
+// names in a directory are all looked through.
 func (c *cachedFS) below(path string) (found []string) {
+	if c.named[path] != nil {
+		return []string{path}
+	}
+	within := path + "/"
 	for name := range c.named {
-		if name == path || strings.HasPrefix(name, path+"/") {
+		if strings.HasPrefix(name, within) {
 			found = append(found, name)
 		}
 	}

@@ -377,8 +377,13 @@ func (m *MemoryFS) over(op Op, path string, at int64, n int, err error) error {
 }
 
 func (m *MemoryFS) find(path string) (*node, error) {
-	at := m.root
-	for name := range names(path) {
+	at, rest := m.root, path
+	if path == "." {
+		return at, nil
+	}
+	for rest != "" {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
 		if at.dir == nil {
 			return nil, syscall.ENOTDIR
 		}

@@ -46,6 +46,7 @@ func (c *content) read(b []byte, at int64) int {
 	return len(b)
 }
 
+// write keeps of b what fills pages: it must not change any more.
 func (c *content) write(b []byte, at int64) {
 	if len(b) == 0 {
 		return
@@ -57,7 +58,10 @@ func (c *content) write(b []byte, at int64) {
 			c.pages = append(c.pages, page{})
 		}
 		n := min(pageSize-from, len(b))
-		if p := &c.pages[i]; from < len(p.b) || !zero(b[:n]) {
+		switch p := &c.pages[i]; {
+		case n == pageSize:
+			*p = page{b: b[:n:n], shared: true}
+		case from < len(p.b) || !zero(b[:n]):
 			p.reach(from + n)
 			copy(p.b[from:], b[:n])
 		}
