@@ -201,11 +201,7 @@ func (t *trial) checkRest() {
 	}
 	connected := func() (n int) {
 		for _, h := range t.hosts {
-			for _, a := range h.Stage.Actors() {
-				if a.Kind == message.KindConnection {
-					n++
-				}
-			}
+			n += len(h.Stage.ActorsOf(message.KindConnection))
 		}
 		return n
 	}
@@ -258,10 +254,7 @@ func (t *trial) listen() {
 		if !h.Up() {
 			continue
 		}
-		for _, at := range h.Stage.Actors() {
-			if at.Kind != message.KindCoordinator {
-				continue
-			}
+		for _, at := range h.Stage.ActorsOf(message.KindCoordinator) {
 			if k, holds := h.Stage.Actor(at).(interface{ Deaf() string }); holds {
 				if who := k.Deaf(); who != "" {
 					t.fail(check.HeldHearNews, "%s is held.", who)

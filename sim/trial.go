@@ -147,18 +147,26 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 		if holds() {
 			return true
 		}
+		steps := t.Time.Steps()
 		more := t.World.RunFor(lookEvery, stepsMax)
-		t.nemesis.look()
-		t.noteStates()
-		t.stable.look()
-		if t.groups {
-			t.listen()
+		if t.Time.Steps() > steps {
+			t.look()
 		}
 		if !more || t.Time.Steps() > stepsMax {
 			t.fail(check.EveryoneServed, "The world has taken %d steps in %v and does not come to an end.", stepsMax, t.Now())
 		}
 	}
 	return !t.ended() && holds()
+}
+
+// look looks at everything, when something has happened.
+func (t *trial) look() {
+	t.nemesis.look()
+	t.noteStates()
+	t.stable.look()
+	if t.groups {
+		t.listen()
+	}
 }
 
 func (t *trial) ended() bool { return t.over || t.history.Violation() != nil }

@@ -166,12 +166,21 @@ func (h *house) end(cells []*cell) {
 // byAge are the cells, those first that were spawned first.
 func (h *house) byAge() []*cell {
 	cells := h.cells.all()
-	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
+	sortByAge(cells)
 	return cells
 }
 
-func (h *house) actors() []message.Address {
-	cells := h.byAge()
+func sortByAge(cells []*cell) {
+	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
+}
+
+// actors are the addresses of the cells by age: of a kind, or of all if it is nil.
+func (h *house) actors(of *message.Kind) []message.Address {
+	cells := h.cells.all()
+	if of != nil {
+		cells = slices.DeleteFunc(cells, func(c *cell) bool { return c.self.Kind != *of })
+	}
+	sortByAge(cells)
 	at := make([]message.Address, len(cells))
 	for i, c := range cells {
 		at[i] = c.self
