@@ -153,25 +153,27 @@ func (c *consumer) fetched(r kmsg.Response, err error, floors []check.Floor, ask
 	} else {
 		c.endSession()
 	}
-	trouble := false
+	trouble, moved := false, false
 	for _, t := range a.Topics {
 		for _, p := range t.Partitions {
 			for i, l := range c.lanes {
-				if l.of.Index == p.Partition && !c.take(l, floors[i], asked[i], &p) {
-					trouble = true
+				if l.of.Index == p.Partition {
+					trouble = !c.take(l, floors[i], asked[i], &p) || trouble
+					moved = moved || l.offset != asked[i]
 				}
 			}
 		}
 	}
-	if trouble {
+	switch {
+	case trouble:
 		c.again(c.pace(30))
-		return
-	}
-	if c.healing {
+	case c.healing && moved:
 		c.again(time.Millisecond)
-		return
+	case c.healing: // others are waited for
+		c.again(c.pace(10))
+	default:
+		c.again(c.pace(c.spec.PaceMillis))
 	}
-	c.again(c.pace(c.spec.PaceMillis))
 }
 
 // maxBytes is how much a fetch asks for. In the end there is no time for little.

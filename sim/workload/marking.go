@@ -29,6 +29,7 @@ type marking struct {
 	failed  bool // a batch may or may not have been written
 	healing bool
 	done    bool
+	due     bool // a step is to come
 }
 
 type markPhase uint8
@@ -62,7 +63,19 @@ func newMarking(w World, h *check.History, s Spec, t *check.Topic) *marking {
 }
 
 // Start is part of Client.
-func (m *marking) Start() { m.later(m.pace(m.spec.PaceMillis), m.step) }
+func (m *marking) Start() { m.next(m.spec.PaceMillis) }
+
+// next has a step come after a rest: one for everybody who asks for one meanwhile.
+func (m *marking) next(meanMillis int) {
+	if m.due {
+		return
+	}
+	m.due = true
+	m.later(m.pace(meanMillis), func() {
+		m.due = false
+		m.step()
+	})
+}
 
 func (m *marking) patience() time.Duration {
 	return time.Duration(m.spec.PatienceMillis) * time.Millisecond
@@ -103,7 +116,7 @@ func (m *marking) ask() {
 				m.id, m.epoch = a.ProducerID, a.ProducerEpoch
 			}
 		}
-		m.later(m.pace(m.spec.PaceMillis), m.step)
+		m.next(m.spec.PaceMillis)
 	})
 }
 
@@ -133,7 +146,7 @@ func (m *marking) write() {
 	case m.failed || m.healing || !left:
 		m.commit = m.commit && !m.failed && !left
 		m.phase = ending
-		m.later(m.pace(m.spec.PaceMillis), m.step)
+		m.next(m.spec.PaceMillis)
 	}
 }
 
@@ -178,7 +191,7 @@ func (m *marking) send(l *markLane, s *sent, tries int) {
 			m.misled()
 			l.busy, m.failed = false, true
 		}
-		m.later(m.pace(m.spec.PaceMillis), m.step)
+		m.next(m.spec.PaceMillis)
 	})
 }
 
@@ -258,7 +271,7 @@ func (m *marking) end() {
 			l.sequence = 0
 		}
 	}
-	m.later(m.pace(m.spec.PaceMillis), m.step)
+	m.next(m.spec.PaceMillis)
 }
 
 func (m *marking) ended(l *markLane, code message.Code) {
@@ -279,7 +292,7 @@ func (m *marking) ended(l *markLane, code message.Code) {
 		}
 		l.marked = true
 	}
-	m.later(m.pace(20), m.step)
+	m.next(20)
 }
 
 // look asks each partition, in the end, whether it has a transaction of this producer open: a batch that was late may have begun one. It is
