@@ -46,7 +46,12 @@ func (w *stableWatch) look() {
 // at replays what is new in one replica.
 func (w *stableWatch) at(h *host, p *check.Partition) {
 	at, view := message.PartitionAt(h.ID, p.ID()), h.View(p.ID())
-	if view == nil || view.Bounds() == w.seen[at] {
+	if view == nil {
+		w.check.Gone(h.ID, p)
+		delete(w.seen, at)
+		return
+	}
+	if view.Bounds() == w.seen[at] {
 		return
 	}
 	b := view.Bounds()

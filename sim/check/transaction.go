@@ -163,6 +163,9 @@ func (s *Stable) Forget(node message.NodeID) {
 	}
 }
 
+// Gone forgets a replica that a node has no more: one that comes back there is another's copy, in which compaction may have left less.
+func (s *Stable) Gone(node message.NodeID, of *Partition) { delete(s.logs, replica{node, of.ID()}) }
+
 // Next is where a replica's log has to be read on, for which its bounds are known.
 func (s *Stable) Next(node message.NodeID, of *Partition, b message.Bounds) int64 {
 	at := replica{node, of.ID()}
