@@ -26,6 +26,7 @@ func DrawCluster(seed uint64, nodes int) *Scenario {
 	s.drawMarking(stream(seed, "marking"))
 	s.drawChain(stream(seed, "chain"))
 	s.drawCompaction(stream(seed, "compaction"))
+	s.stretch(stream(seed, "stretch"))
 	s.Net.Credits, s.Net.Queue = some(r, 0, 0, 4096, 65536), some(r, 0, 0, 1<<20)
 	return s
 }
@@ -66,6 +67,23 @@ func (s *Scenario) drawPatience(r *rand.Rand) {
 		c.Session, c.WaitMillis = false, min(c.WaitMillis, 100)
 	}
 }
+
+// stretch has clients of a cluster take their time: what one does there costs the world several times what it does on one node, and a seed
+// finds as many of the planted bugs at a third of the pace. Two worlds in three go on for longer at a slower pace still, so that sessions,
+// transactions and what is retained come to their ends while the clients work.
+func (s *Scenario) stretch(r *rand.Rand) {
+	slow := some(r, 1, 4, 8) // 13 s on average, with what comes behind the faults
+	s.Millis *= slow
+	for i := range s.Clients {
+		s.Clients[i].PaceMillis *= clusterPace * slow
+	}
+	for i := range s.Faults {
+		s.Faults[i].AtMillis *= slow
+	}
+}
+
+// clusterPace is how many times as much time a client takes between two deeds as on one node.
+const clusterPace = 3
 
 // drawOperator has somebody run every third cluster.
 func (s *Scenario) drawOperator(r *rand.Rand) {
