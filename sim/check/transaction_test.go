@@ -123,6 +123,15 @@ func TestWhatBreaksAnInvariantOfTransactions(t *testing.T) {
 			b.LogStart = 2
 			w.Shows(1, s.p, b)
 		}},
+		{nil, "compaction has taken it out of the copy that has come instead", func(s *scene) {
+			w := NewStable(s.History)
+			w.Next(1, s.p, leads(2, 2))
+			w.Take(1, s.p, s.at(s.txn(0), 0, 0), 2)
+			w.Gone(1, s.p)
+			w.Next(1, s.p, leads(4, 4))
+			w.Take(1, s.p, s.at(s.batch("a", -1), 2, 0), 4)
+			w.Shows(1, s.p, leads(4, 4))
+		}},
 		{nil, "it has ended", func(s *scene) {
 			w := NewStable(s.History)
 			w.Next(1, s.p, leads(3, 3))
