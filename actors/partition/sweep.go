@@ -41,8 +41,8 @@ func onlySweeps(asked []request) bool {
 // the disk has no room even for that.
 func (p *Partition) sweep(c stage.Context) (done bool) {
 	t := &p.replica.Office().Config
-	p.producers.Expire(c.Now(), t.ProducerExpiry)
 	committed := p.replica.HighWatermark()
+	p.producers.Expire(c.Now(), t.ProducerExpiry, committed)
 	if committed < 0 {
 		return true
 	}

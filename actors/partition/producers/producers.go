@@ -205,10 +205,16 @@ func (p *producer) push(b batch) {
 	p.count++
 }
 
-// Expire forgets everybody who has not written for the given time and has no transaction open (S24).
-func (p *Producers) Expire(now time.Time, silence time.Duration) {
+// Expire forgets everybody who has not written for the given time and has no transaction open (S24). Whose last batch is at or above what
+// is committed is waiting: it may try again as soon as that is over, and would write the batch twice.
+func (p *Producers) Expire(now time.Time, silence time.Duration, committed int64) {
 	limit := now.Add(-silence).UnixMilli()
-	maps.DeleteFunc(p.byID, func(_ int64, known *producer) bool { return known.seenMillis <= limit && known.txnStart == none })
+	maps.DeleteFunc(p.byID, func(_ int64, known *producer) bool {
+		if known.count > 0 && known.batches[known.count-1].base >= committed {
+			known.seenMillis = now.UnixMilli()
+		}
+		return known.seenMillis <= limit && known.txnStart == none
+	})
 	if len(p.byID) == 0 {
 		p.byID = nil
 	}

@@ -126,13 +126,30 @@ func TestAnUnknownProducerMayBeginAnywhere(t *testing.T) {
 func TestSilentProducersAreForgotten(t *testing.T) {
 	p := written(1, 1)
 	p.Append(header(8, 0, 0, 1, 1), noon.Add(time.Hour))
-	p.Expire(noon.Add(24*time.Hour), 24*time.Hour)
+	p.Expire(noon.Add(24*time.Hour), 24*time.Hour, 1000)
 	if got := p.Describe(); len(got) != 1 || got[0].ID != 8 {
 		t.Errorf("%+v", got)
 	}
-	p.Expire(noon.Add(25*time.Hour), 24*time.Hour)
+	p.Expire(noon.Add(25*time.Hour), 24*time.Hour, 1000)
 	if p.Len() != 0 || p.byID != nil {
 		t.Errorf("%d are left", p.Len())
+	}
+}
+
+// Seed 3131 of three nodes: for longer than that too few were in sync, and the retry behind it was written again.
+func TestWhoWaitsForACommitIsNotForgotten(t *testing.T) {
+	p := written(1, 1)
+	last := p.byID[7].batches[p.byID[7].count-1].base
+	p.Expire(noon.Add(48*time.Hour), 24*time.Hour, last)
+	if p.Len() != 1 {
+		t.Fatal("its last batch is not committed, and it is forgotten")
+	}
+	p.Expire(noon.Add(71*time.Hour), 24*time.Hour, last+1)
+	if p.Len() != 1 {
+		t.Fatal("its last batch is committed, and it had no time to hear of it")
+	}
+	if p.Expire(noon.Add(72*time.Hour), 24*time.Hour, last+1); p.Len() != 0 {
+		t.Error("it is known for ever")
 	}
 }
 

@@ -91,12 +91,12 @@ func TestMarkersAndEpochs(t *testing.T) {
 func TestWhoHasATransactionOpenIsNotForgotten(t *testing.T) {
 	p := &Producers{}
 	p.Append(transactional(7, 0, 0, 1, 0), noon)
-	p.Expire(noon.Add(48*time.Hour), 24*time.Hour)
+	p.Expire(noon.Add(48*time.Hour), 24*time.Hour, 1000)
 	if p.Len() != 1 {
 		t.Error("it was forgotten")
 	}
 	p.Append(marker(message.Mark{Producer: 7}, 1), noon)
-	if p.Expire(noon.Add(48*time.Hour), 24*time.Hour); p.Len() != 0 {
+	if p.Expire(noon.Add(48*time.Hour), 24*time.Hour, 1000); p.Len() != 0 {
 		t.Error("it is known for ever")
 	}
 }
