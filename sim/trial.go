@@ -109,6 +109,9 @@ func (t *trial) acked(b *check.Batch, base int64) {
 // Nodes is part of workload.World.
 func (t *trial) Nodes() int { return t.scenario.nodes() }
 
+// Mended is part of workload.World.
+func (t *trial) Mended() bool { return t.nemesis.over }
+
 // Rand is part of workload.World.
 func (t *trial) Rand(name string) *rand.Rand { return t.World.Rand(name) }
 

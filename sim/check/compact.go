@@ -203,7 +203,7 @@ func (h *History) lastOfKeys(p *Partition, start, high int64, here map[int64]boo
 		k := at.batch.Kept[o-at.base]
 		there, some := last[k.Key]
 		switch {
-		case some && there.offset > o:
+		case some && there.offset > o, h.hasLost(p) && p.sentAgain(k.Key, at.batch):
 		case k.Grave && !p.buried(h, at.batch, nowMillis):
 			h.Fail(GravesStay, "%s: the tombstone of %s by %v was at offset %d and is gone.", p, k.Key, at.batch, o)
 		case k.Grave && some && p.Topic.Alone():
@@ -212,6 +212,17 @@ func (h *History) lastOfKeys(p *Partition, start, high int64, here map[int64]boo
 			h.Fail(LastIsKept, "%s: the record of %s by %v was at offset %d and is gone; the last that is there is at %d (%v).", p, k.Key, at.batch, o, there.offset, some)
 		}
 	}
+}
+
+// hasLost says that the end of a partition may have been lost.
+func (h *History) hasLost(p *Partition) bool { return p.Topic.Lost || !p.Topic.Fsync && h.losses > 0 }
+
+// sentAgain says that a key was sent in another batch, too. In a copy of a compacted log that has lost its end again the last of a key may be nowhere:
+// the one before it was not copied any more.
+func (p *Partition) sentAgain(key string, but *Batch) bool {
+	return slices.ContainsFunc(p.sent, func(b *Batch) bool {
+		return b != but && slices.ContainsFunc(b.Kept, func(k Kept) bool { return k.Key == key })
+	})
 }
 
 // buried says that a tombstone may be gone by now.

@@ -210,8 +210,14 @@ func (e *ear) expecting() string {
 	return "the answer to " + kmsg.NameForKey(e.flying[0].req.Key()) + " was to come"
 }
 
+// hasteMillis is the longest rest, on average, when everybody is to come to an end.
+const hasteMillis = 100
+
 // pace is a random time around the mean.
 func (l *link) pace(meanMillis int) time.Duration {
+	if l.world.Mended() {
+		meanMillis = min(meanMillis, hasteMillis)
+	}
 	return time.Duration(1+l.chance.IntN(2*max(meanMillis, 1)*1000)) * time.Microsecond
 }
 

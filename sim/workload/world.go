@@ -25,6 +25,8 @@ type World interface {
 	Rand(name string) *rand.Rand
 	// Nodes is how many nodes the cluster has, numbered from 1 on.
 	Nodes() int
+	// Mended says that nothing goes wrong any more: who is slow makes haste.
+	Mended() bool
 	// Whole says that the cluster knows of every disk that was lost.
 	Whole() bool
 	// Dial connects to a node. It does not fail at once: h hears of it.
