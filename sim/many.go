@@ -116,6 +116,17 @@ func (s Share) seed(seed uint64) (o Outcome) {
 	return o
 }
 
+// RunPlanted runs a scenario with a planted bug. What fails without it does not count as a find.
+func RunPlanted(s *Scenario, bug planted.Bug) Outcome {
+	planted.Plant(bug)
+	o := Run(s, Options{}).Outcome(s.Seed)
+	planted.Plant(planted.None)
+	if o.Failure != "" && Run(s, Options{}).Violation != nil {
+		o.Failure = ""
+	}
+	return o
+}
+
 func (s Share) world(seed uint64) Outcome {
 	if s.Links {
 		return LinkSeed(seed)

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -109,9 +110,9 @@ func (r Regression) Store(dir string) (string, error) {
 }
 
 // LoadRegression reads what Store wrote.
-func LoadRegression(path string) (Regression, error) {
+func LoadRegression(files fs.FS, path string) (Regression, error) {
 	var r Regression
-	b, err := os.ReadFile(path)
+	b, err := fs.ReadFile(files, path)
 	if err == nil {
 		err = json.Unmarshal(b, &r)
 	}

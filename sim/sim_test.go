@@ -29,7 +29,7 @@ func TestRegressions(t *testing.T) {
 		t.Fatalf("%d regressions: %v", len(paths), err)
 	}
 	for _, path := range paths {
-		r, err := LoadRegression(path)
+		r, err := LoadRegression(os.DirFS("."), path)
 		if err != nil {
 			t.Error(err)
 			continue
