@@ -238,12 +238,13 @@ func (p *Partition) mayBeDeleted(h *History, key string, behind, nowMillis int64
 }
 
 // sameSifted compares what replicas of a compacted partition have: each has been compacted by itself, and the last of every key that
-// nobody has ever deleted is the same.
+// nobody has ever deleted is the same. Where the end was lost, it may have been copied from a compacted log, and what it had overtaken there is still here.
 func (h *History) sameSifted(p *Partition, copies []Copy) {
 	deleted := map[string]bool{}
 	for _, b := range p.sent {
 		for _, k := range b.Kept {
-			deleted[k.Key] = deleted[k.Key] || k.Grave || b.Transactional // one that is aborted stays here longer than there
+			deleted[k.Key] = deleted[k.Key] || k.Grave || b.Transactional || // one that is aborted stays here longer than there
+				h.hasLost(p) && p.sentAgain(k.Key, b)
 		}
 	}
 	lasts := make([]map[string]int64, len(copies))
