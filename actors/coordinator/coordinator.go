@@ -80,7 +80,7 @@ func (k *Coordinator) Receive(c stage.Context) {
 	case *message.TopicsChanged:
 		k.topicsChanged(c, m)
 	case *message.Progressed:
-		k.progressed(c)
+		k.progressed(c, m)
 	case *chunk:
 		k.replay(c, m)
 	case *reload:

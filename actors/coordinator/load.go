@@ -70,8 +70,13 @@ func (k *Coordinator) await(c stage.Context, m *message.Await) {
 	k.load.asked = c.Ask(k.partition(c), m, viewPatience)
 }
 
-func (k *Coordinator) progressed(c stage.Context) {
-	if c.Answers() == k.load.asked && k.phase == loading {
+// progressed looks again. Where the partition refuses, for want of room on the disk perhaps, it would do so again at once.
+func (k *Coordinator) progressed(c stage.Context, m *message.Progressed) {
+	switch {
+	case c.Answers() != k.load.asked || k.phase != loading:
+	case m.Code != message.OK:
+		k.openLater(c)
+	default:
 		k.load.asked = 0
 		k.open(c)
 	}

@@ -43,6 +43,9 @@ func (p *Partition) serveFollower(c stage.Context, from stage.Caller, m *message
 	out, no := p.replica.Pull(node, m, past{p.log}, c.Now())
 	if no != nil {
 		p.carryOut(c, out)
+		if p.cannotTell(m, no) {
+			no = p.replica.Answer(message.KafkaStorageError, -1)
+		}
 		c.Answer(from, no)
 		return
 	}
@@ -81,6 +84,19 @@ func (p *Partition) bringAll(c stage.Context) {
 			p.gather(c, q, 0)
 		}
 	}
+}
+
+// cannotTell says that a follower is to cut what is damaged here: of which epochs that is this log does not know any more, and the follower may have
+// the only copy that is whole. It tries again, and is asked for what is damaged meanwhile.
+func (p *Partition) cannotTell(m *message.Pull, no *message.Pulled) bool {
+	from := int64(0)
+	switch {
+	case no.DivergingEpoch >= 0:
+		from = no.DivergingEnd
+	case no.Code != message.OffsetOutOfRange:
+		return false
+	}
+	return slices.ContainsFunc(p.mending.damaged, func(d message.Damaged) bool { return d.First < m.End && from < d.Next })
 }
 
 // gathered is what comes back from reading elsewhere.
