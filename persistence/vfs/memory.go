@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -377,13 +378,8 @@ func (m *MemoryFS) over(op Op, path string, at int64, n int, err error) error {
 }
 
 func (m *MemoryFS) find(path string) (*node, error) {
-	at, rest := m.root, path
-	if path == "." {
-		return at, nil
-	}
-	for rest != "" {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
+	at := m.root
+	for name := range names(path) {
 		if at.dir == nil {
 			return nil, syscall.ENOTDIR
 		}
@@ -419,9 +415,13 @@ func (m *MemoryFS) parent(path string) (*directory, string, error) {
 }
 
 // names are a path's elements; the root has none.
-func names(path string) func(yield func(string) bool) {
-	if path == "." {
-		return func(func(string) bool) {}
+func names(path string) iter.Seq[string] {
+	return func(yield func(string) bool) { // as a loop, for no memory is needed where it is inlined
+		for more := path != "."; more; {
+			var name string
+			if name, path, more = strings.Cut(path, "/"); !yield(name) {
+				return
+			}
+		}
 	}
-	return strings.SplitSeq(path, "/")
 }
