@@ -239,7 +239,7 @@ func (t *trial) parked() (n int, where message.Address) {
 // members are how many members groups have.
 func (t *trial) members() (n int) {
 	for _, h := range t.hosts {
-		for _, at := range h.Stage.Actors() {
+		for _, at := range h.Stage.ActorsOf(message.KindCoordinator) {
 			if k, coordinates := h.Stage.Actor(at).(interface{ Members() int }); coordinates {
 				n += k.Members()
 			}

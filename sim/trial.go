@@ -162,7 +162,7 @@ func (t *trial) until(bound time.Duration, holds func() bool) bool {
 	return !t.ended() && holds()
 }
 
-// look looks at everything, when something has happened.
+// look looks at everything: there is nothing new where no step was made.
 func (t *trial) look() {
 	t.nemesis.look()
 	t.noteStates()

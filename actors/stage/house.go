@@ -141,7 +141,7 @@ func (h *house) find(at message.Address) *cell {
 func (h *house) Close() {
 	h.closing.Store(true)
 	for {
-		cells := h.byAge()
+		cells := byAge(h.cells.all())
 		if len(cells) == 0 {
 			return
 		}
@@ -163,24 +163,13 @@ func (h *house) end(cells []*cell) {
 	h.driver.await(ended, len(cells))
 }
 
-// byAge are the cells, those first that were spawned first.
-func (h *house) byAge() []*cell {
-	cells := h.cells.all()
-	sortByAge(cells)
+// byAge sorts cells: those first that were spawned first.
+func byAge(cells []*cell) []*cell {
+	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
 	return cells
 }
 
-func sortByAge(cells []*cell) {
-	slices.SortFunc(cells, func(a, b *cell) int { return int(int64(a.born - b.born)) })
-}
-
-// actors are the addresses of the cells by age: of a kind, or of all if it is nil.
-func (h *house) actors(of *message.Kind) []message.Address {
-	cells := h.cells.all()
-	if of != nil {
-		cells = slices.DeleteFunc(cells, func(c *cell) bool { return c.self.Kind != *of })
-	}
-	sortByAge(cells)
+func addresses(cells []*cell) []message.Address {
 	at := make([]message.Address, len(cells))
 	for i, c := range cells {
 		at[i] = c.self

@@ -130,7 +130,7 @@ func (h *house) PeerDown(n message.NodeID) {
 	if h.dead {
 		return
 	}
-	for _, c := range h.byAge() {
+	for _, c := range byAge(h.cells.all()) {
 		if c.abroad.Load() && !planted.Is(planted.PeerDownUntold) {
 			c.post(&envelope{kind: kindPeerDown, number: uint64(n)}, nil)
 		}

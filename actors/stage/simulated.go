@@ -76,10 +76,13 @@ func (s *Simulated) Slow(factor float64) {
 func (s *Simulated) SetDelay(ask func() time.Duration) { s.driver.delay = ask }
 
 // Actors are the addresses of those who live on the stage, in the order they were spawned.
-func (s *Simulated) Actors() []message.Address { return s.house.actors(nil) }
+func (s *Simulated) Actors() []message.Address { return addresses(byAge(s.house.cells.all())) }
 
 // ActorsOf are those of one kind.
-func (s *Simulated) ActorsOf(kind message.Kind) []message.Address { return s.house.actors(&kind) }
+func (s *Simulated) ActorsOf(kind message.Kind) []message.Address {
+	others := func(c *cell) bool { return c.self.Kind != kind }
+	return addresses(byAge(slices.DeleteFunc(s.house.cells.all(), others)))
+}
 
 // Actor is the instance behind an address, nil if there is none: for looking at what it holds, between two steps.
 func (s *Simulated) Actor(at message.Address) Actor {
