@@ -77,8 +77,6 @@ const seedMax = 20 * time.Second
 
 // Work runs a share and writes an outcome a line.
 func (s Share) Work(to *json.Encoder) error {
-	planted.Plant(s.Plant)
-	defer planted.Plant(planted.None)
 	for n := uint64(0); n < s.Seeds; n++ {
 		seed := s.First + n*s.Stride
 		hung := time.AfterFunc(seedMax, func() {
@@ -97,31 +95,31 @@ func (s Share) Work(to *json.Encoder) error {
 	return nil
 }
 
-// seed runs one; a panic of the world is a failure like others. What fails without the planted bug does not count as a find.
-func (s Share) seed(seed uint64) (o Outcome) {
+// seed runs one.
+func (s Share) seed(seed uint64) Outcome {
+	return withBug(seed, s.Plant, func() Outcome { return s.world(seed) })
+}
+
+// RunPlanted runs a scenario with a planted bug, as a share runs its seeds.
+func RunPlanted(s *Scenario, bug planted.Bug) Outcome {
+	return withBug(s.Seed, bug, func() Outcome { return Run(s, Options{}).Outcome(s.Seed) })
+}
+
+// withBug runs a world with a planted bug; a panic of the world is a failure like others. What fails without the bug does not count as a find.
+func withBug(seed uint64, bug planted.Bug, world func() Outcome) (o Outcome) {
+	planted.Plant(bug)
+	defer planted.Plant(planted.None)
 	defer func() {
 		if p := recover(); p != nil {
 			o = Outcome{Seed: seed, Failure: fmt.Sprintf("Nothing panics. (no-panic) %v", p), Invariant: "no-panic"}
 		}
 	}()
-	o = s.world(seed)
-	if o.Failure == "" || s.Plant == planted.None {
+	o = world()
+	if o.Failure == "" || bug == planted.None {
 		return o
 	}
 	planted.Plant(planted.None)
-	defer planted.Plant(s.Plant)
-	if clean := s.world(seed); clean.Failure != "" { // the bug has not been planted: it was there
-		o.Failure = ""
-	}
-	return o
-}
-
-// RunPlanted runs a scenario with a planted bug. What fails without it does not count as a find.
-func RunPlanted(s *Scenario, bug planted.Bug) Outcome {
-	planted.Plant(bug)
-	o := Run(s, Options{}).Outcome(s.Seed)
-	planted.Plant(planted.None)
-	if o.Failure != "" && Run(s, Options{}).Violation != nil {
+	if clean := world(); clean.Failure != "" { // the bug has not been planted: it was there
 		o.Failure = ""
 	}
 	return o
